@@ -1,0 +1,61 @@
+# Each target sets up what it needs by itself; only Python 3.11+ and make are assumed.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format bench screenshots soak clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+# One stamp file an extra: made again when the requirements change.
+$(VENV)/.made:
+	$(PYTHON) -c 'import sys; sys.exit("ringtop needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.12 ..." % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.run: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+$(VENV)/.check: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,check]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
+$(VENV)/.bench: $(VENV)/.made pyproject.toml
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
+	@touch $@ $(VENV)/.test $(VENV)/.run
+
+run: $(VENV)/.run ## Open the dashboard; make run ARGS="--servers 6" passes arguments on
+	@$(BIN)/ringtop $(ARGS)
+
+test: $(VENV)/.test ## Run every test
+	$(BIN)/python -m pytest -q $(ARGS)
+
+check: $(VENV)/.check ## Lint, formatting, types and the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+
+format: $(VENV)/.check ## Put the code in the project's format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.bench ## Measure speed as ratios against floors and peers
+	$(BIN)/python -m tests.benchmarks $(ARGS)
+
+screenshots: $(VENV)/.test ## Draw screenshots/ from seeded fixtures
+	$(BIN)/python -m tests.screenshots $(ARGS)
+
+soak: $(VENV)/.test ## Run the long tests
+	$(BIN)/python -m pytest -q -m soak --timeout 14400 $(ARGS)
+
+clean: ## Remove what was made
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist

@@ -1,0 +1,1 @@
+"""Servers and the ring together: routing, planning, moving and observing."""

@@ -1,0 +1,243 @@
+"""Who is in the ring, and how that changes: one planned migration at a time."""
+
+import threading
+from collections.abc import Callable
+
+from core.clock import Clock
+from core.cluster.migration import Migration
+from core.cluster.plan import ChangeKind, Plan
+from core.cluster.planning import make_plan
+from core.cluster.range_mover import RangeMover
+from core.cluster.shards import Shards
+from core.errors import (
+    LastServerError,
+    MigrationInProgressError,
+    ServerExistsError,
+    StalePlanError,
+    StoreClosedError,
+    UnknownServerError,
+)
+from core.events import Event, EventLog, StoreCleared
+from core.ring.hash_ring import HashRing
+from core.stripes import LAST_POSITION
+
+
+class Membership:
+    """The control plane of a store.
+
+    One membership change runs at a time. `plan_*` and `commit` refuse while one runs, since their
+    plan could not hold; `add_server` and `remove_server` wait for their turn, and refuse only when
+    the running one is paused, because it might stay so for ever.
+
+    Thread safety: any thread may call any method. `changed` guards `_current`, `_closed` and every
+    change of the ring, and is notified when a migration changes its state. Locks are taken in the
+    order: a migration's step, `changed`, `Shards.moving`, stripes ascending.
+
+    Args:
+        ring: the ring, empty.
+        shards: the servers and what leads to them, empty.
+        mover: moves ranges within `shards`.
+        clock: the time, for events and rates.
+        events: where to log what happens.
+    """
+
+    def __init__(
+        self, ring: HashRing, shards: Shards, mover: RangeMover, clock: Clock, events: EventLog
+    ) -> None:
+        self.ring = ring
+        self._shards = shards
+        self._mover = mover
+        self._clock = clock
+        self._events = events
+        self.changed = threading.Condition(threading.RLock())
+        self._current: Migration | None = None
+        self._closed = False
+
+    @property
+    def migration(self) -> Migration | None:
+        """The migration that is under way or paused; None when there is none."""
+        return self._current
+
+    def plan_add(self, server_id: str, weight: float) -> Plan:
+        """Return what adding a server would move. See `make_plan` for the cost.
+
+        Raises:
+            InvalidOptionError: `weight` is out of range.
+            MigrationInProgressError: another change is under way.
+            ServerExistsError: the server is in the ring already.
+        """
+        with self.changed:
+            self._refuse_if_busy_locked()
+            before, trial = self.ring.view, self.ring.copy()
+        if not trial.add_server(server_id, weight):
+            raise ServerExistsError(server_id)
+        return make_plan(self._shards, ChangeKind.ADD, server_id, weight, before, trial.view)
+
+    def plan_remove(self, server_id: str) -> Plan:
+        """Return what removing a server would move. See `make_plan` for the cost.
+
+        Raises:
+            LastServerError: it is the last one and holds keys.
+            MigrationInProgressError: another change is under way.
+            UnknownServerError: the ring has no such server.
+        """
+        with self.changed:
+            self._refuse_if_busy_locked()
+            before, trial = self.ring.view, self.ring.copy()
+        if not trial.remove_server(server_id):
+            raise UnknownServerError(server_id)
+        weight = before.weights[server_id]
+        return make_plan(self._shards, ChangeKind.REMOVE, server_id, weight, before, trial.view)
+
+    def commit(self, plan: Plan, *, keys_per_second: float | None, start: bool) -> Migration:
+        """Make the plan's change to the ring and begin to move what must move.
+
+        Raises:
+            InvalidOptionError: `keys_per_second` is not above 0.
+            LastServerError: the last server was to leave, and keys have come in since the plan.
+            MigrationInProgressError: another change is under way.
+            StalePlanError: the ring changed since the plan was made.
+        """
+        with self.changed:
+            self._refuse_if_busy_locked()
+            if plan.before is not self.ring.view:
+                raise StalePlanError(plan.epoch, self.ring.view.epoch)
+            migration = Migration(
+                plan,
+                self._mover,
+                changed=self.changed,
+                clock=self._clock,
+                log=self.log,
+                turn_back=lambda: self._change_ring(plan, forward=False),
+                finish=self._finish,
+                keys_per_second=keys_per_second,
+            )
+            if not plan.after.weights:
+                self._release_every_position(plan.server_id)
+            if plan.kind is ChangeKind.ADD:
+                self._shards.open_server(plan.server_id)
+            self._change_ring(plan, forward=True)
+            self._current = migration
+            migration.announce()
+        if start:
+            migration.start()
+        return migration
+
+    def add(self, server_id: str, weight: float) -> bool:
+        """Add a server and wait until it holds its part; False if it is there already.
+
+        Raises:
+            InvalidOptionError: `weight` is out of range.
+            MigrationFailedError: a move failed; the migration is paused.
+            MigrationInProgressError: another change is paused.
+        """
+        return self._change(
+            lambda: server_id not in self.ring.view.weights,
+            lambda: self.plan_add(server_id, weight),
+        )
+
+    def remove(self, server_id: str) -> bool:
+        """Remove a server once others hold what it held; False if it is unknown.
+
+        Raises:
+            LastServerError: it is the last one and holds keys.
+            MigrationFailedError: a move failed; the migration is paused.
+            MigrationInProgressError: another change is paused.
+        """
+        return self._change(
+            lambda: server_id in self.ring.view.weights, lambda: self.plan_remove(server_id)
+        )
+
+    def clear(self) -> None:
+        """Remove all keys and all servers; a migration under way ends where it is."""
+        with self.changed:
+            self._refuse_if_closed_locked()
+            interrupted = self._current
+        if interrupted is not None:
+            interrupted.stop()
+        with self.changed:
+            servers = len(self._shards.servers)
+            keys = self._shards.clear()
+            self.ring.clear()
+            self._current = None
+            self.log(StoreCleared(keys=keys, servers=servers))
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        """Stop a migration under way, close every server and refuse everything from then on."""
+        with self.changed:
+            if self._closed:
+                return
+            self._closed = True
+            interrupted = self._current
+            self.changed.notify_all()
+        if interrupted is not None:
+            interrupted.stop()
+        self._shards.close()
+
+    def log(self, event: Event) -> None:
+        """Log an event at this moment."""
+        self._events.append(event, self._clock.now_ms())
+
+    def _change(self, is_needed: Callable[[], bool], make: Callable[[], Plan]) -> bool:
+        """Plan and carry out a change as soon as it is its turn; False if it is not needed."""
+        while True:
+            self._wait_for_turn()
+            if not is_needed():
+                return False
+            try:
+                migration = self.commit(make(), keys_per_second=None, start=True)
+            except (
+                MigrationInProgressError,
+                ServerExistsError,
+                StalePlanError,
+                UnknownServerError,
+            ):
+                continue  # another thread was faster: see again what there is to do
+            migration.wait()
+            return True
+
+    def _wait_for_turn(self) -> None:
+        """Wait until no migration is under way.
+
+        Raises:
+            MigrationInProgressError: one is paused.
+        """
+        with self.changed:
+            while self._current is not None:
+                self._refuse_if_closed_locked()
+                if self._current.paused:
+                    raise MigrationInProgressError(self._current.server_id, paused=True)
+                self.changed.wait()
+
+    def _refuse_if_busy_locked(self) -> None:
+        self._refuse_if_closed_locked()
+        if self._current is not None:
+            raise MigrationInProgressError(self._current.server_id, paused=self._current.paused)
+
+    def _refuse_if_closed_locked(self) -> None:
+        if self._closed:
+            raise StoreClosedError
+
+    def _change_ring(self, plan: Plan, *, forward: bool) -> None:
+        """Make the change of `plan` to the ring, or take it back."""
+        if (plan.kind is ChangeKind.ADD) is forward:
+            self.ring.add_server(plan.server_id, plan.weight)
+        else:
+            self.ring.remove_server(plan.server_id)
+
+    def _release_every_position(self, server_id: str) -> None:
+        """Take the ring from its last server, at one moment, provided that it holds no key."""
+        with self._shards.moving, self._shards.all_stripes():
+            keys = self._shards.servers[server_id].count()
+            if keys:
+                raise LastServerError(server_id, keys)
+            self._shards.routing.assign(0, LAST_POSITION, ())
+
+    def _finish(self, migration: Migration) -> None:
+        """Forget a migration that is over, and the server that is no longer in the ring."""
+        with self.changed:
+            if migration.server_id not in self.ring.view.weights:
+                self._shards.close_server(migration.server_id)
+            self._current = None
+            self.changed.notify_all()

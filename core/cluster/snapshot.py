@@ -1,0 +1,105 @@
+"""What an observer gets to see: frozen values that hold nothing live."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from core.cluster.migration import MigrationProgress
+from core.events import Event
+from core.record import Value
+from core.ring.ring_view import RingView, Vnode
+
+
+class ServerState(StrEnum):
+    """What a server is doing in the ring."""
+
+    UP = "up"
+    JOINING = "joining"
+    LEAVING = "leaving"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSnapshot:
+    """One server at one moment.
+
+    Attributes:
+        server_id: its id.
+        state: what it is doing.
+        weight: its weight.
+        vnodes: how many points it has on the ring; of a leaving server, how many it had.
+        share: the fraction (0 to 1) of the ring's positions that it will own once no migration
+            runs; 0 for a leaving server.
+        keys: how many keys it is the owner of now.
+        target_keys: how many the running migration's plan leaves it with; None without one.
+        reads: read operations it has served since it joined.
+        writes: write operations it has served since it joined.
+    """
+
+    server_id: str
+    state: ServerState
+    weight: float
+    vnodes: int
+    share: float
+    keys: int
+    target_keys: int | None
+    reads: int
+    writes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoreSnapshot:
+    """All that the dashboard, ``--once`` and ``--json`` show of a store.
+
+    Attributes:
+        taken_at_ms: wall-clock milliseconds since 1970-01-01 UTC.
+        monotonic: seconds of the store's clock, for rates between two snapshots.
+        epoch: the number of the ring's state; every change counts it up.
+        virtual_nodes_per_node: vnodes of a server of weight 1.
+        servers: every server, a joining and a leaving one too, sorted by id.
+        total_keys: how many keys there are.
+        peak_to_average: the keys of the fullest server over the mean, for equal weights.
+        migration: how far the migration is; None when there is none.
+        events: the latest events, oldest first.
+        view: the ring of this epoch, which is immutable.
+    """
+
+    taken_at_ms: int
+    monotonic: float
+    epoch: int
+    virtual_nodes_per_node: int
+    servers: tuple[ServerSnapshot, ...]
+    total_keys: int
+    peak_to_average: float
+    migration: MigrationProgress | None
+    events: tuple[Event, ...] = field(repr=False)
+    view: RingView = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPlacement:
+    """Where a key lives, and why.
+
+    Attributes:
+        key: the key.
+        position: its position on the ring.
+        vnode: the virtual node that owns the position now: the first at or after it.
+        primary: the server that answers for the key now.
+        replicas: the servers that hold the key now, primary first.
+        located_on: the servers on which a record of the key was found; empty without one.
+        exists: whether the key has a value.
+        value: the value, or None.
+        version: the record's version, or None.
+        moving_to: the server that the key's range is still to be moved to; None if it stays.
+        epoch: the epoch of the ring this was said of.
+    """
+
+    key: str
+    position: int
+    vnode: Vnode
+    primary: str
+    replicas: tuple[str, ...]
+    located_on: tuple[str, ...]
+    exists: bool
+    value: Value | None = field(repr=False)
+    version: int | None
+    moving_to: str | None
+    epoch: int

@@ -1,0 +1,159 @@
+"""Every error that ringtop raises on purpose.
+
+::
+
+    StoreError
+    ├── InvalidKeyError            (ValueError)  the key can't be stored
+    ├── InvalidValueError          (ValueError)  the value can't be stored
+    ├── InvalidServerIdError       (ValueError)  the server id has a character or length not allowed
+    ├── InvalidOptionError         (ValueError)  an argument is outside its range
+    ├── NoServersError                           a write, and the ring has no server
+    ├── UnknownServerError         (LookupError) no server of that id
+    ├── ServerExistsError                        a server of that id is in the ring already
+    ├── LastServerError                          the last server still holds keys
+    ├── StalePlanError                           the ring changed since the plan was made
+    ├── MigrationInProgressError                 another membership change is under way
+    ├── MigrationFailedError                     a move failed; the migration is paused
+    ├── ServerFailedError                        a server could not carry out an operation
+    └── StoreClosedError                         the store was closed
+
+An error carries what it is about as attributes; its message is one line that says what to do, with
+every outside text escaped and capped, and no value that was stored.
+"""
+
+from core.safe_text import visible
+
+
+class StoreError(Exception):
+    """The base of all errors of this package."""
+
+
+class InvalidKeyError(StoreError, ValueError):
+    """A key is not a non-empty `str` of at most 1,024 UTF-8 bytes. Nothing was stored."""
+
+
+class InvalidValueError(StoreError, ValueError):
+    """A value is not a `str` or `bytes` of at most 16 MiB. Nothing was stored."""
+
+
+class InvalidServerIdError(StoreError, ValueError):
+    """A server id is not 1 to 64 of letters, digits, ``.``, ``_``, ``-``, ``:``."""
+
+
+class InvalidOptionError(StoreError, ValueError):
+    """An argument is outside its documented range. Nothing was done."""
+
+
+class NoServersError(StoreError):
+    """A write found no server in the ring."""
+
+    def __init__(self) -> None:
+        super().__init__("the ring has no server: add one with add_server() first")
+
+
+class UnknownServerError(StoreError, LookupError):
+    """There is no server of that id.
+
+    Attributes:
+        server_id: the id that was asked for.
+    """
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"no server {visible(server_id)!r} in the ring: see get_servers()")
+        self.server_id = server_id
+
+
+class ServerExistsError(StoreError):
+    """A plan would add a server that is in the ring already.
+
+    Attributes:
+        server_id: the id that is taken.
+    """
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"{server_id} is in the ring already: choose another id")
+        self.server_id = server_id
+
+
+class LastServerError(StoreError):
+    """The last server can't leave while it holds keys: they would have nowhere to go.
+
+    Attributes:
+        server_id: the last server.
+        keys: how many keys it holds.
+    """
+
+    def __init__(self, server_id: str, keys: int) -> None:
+        super().__init__(
+            f"{server_id} is the last server and holds {keys:,} keys: "
+            "add another server first, or clear() the store"
+        )
+        self.server_id = server_id
+        self.keys = keys
+
+
+class StalePlanError(StoreError):
+    """The ring changed after the plan was made.
+
+    Attributes:
+        planned_epoch: the epoch of the ring that the plan was made for.
+        current_epoch: the epoch of the ring now.
+    """
+
+    def __init__(self, planned_epoch: int, current_epoch: int) -> None:
+        super().__init__(
+            f"the plan was made for epoch {planned_epoch}, and the ring is at epoch "
+            f"{current_epoch}: plan again"
+        )
+        self.planned_epoch = planned_epoch
+        self.current_epoch = current_epoch
+
+
+class MigrationInProgressError(StoreError):
+    """Another membership change is under way, and this one can't wait for it.
+
+    Attributes:
+        server_id: the server that is joining or leaving.
+    """
+
+    def __init__(self, server_id: str, *, paused: bool) -> None:
+        advice = "resume or cancel it first" if paused else "wait() for it or cancel() it first"
+        state = "paused" if paused else "under way"
+        super().__init__(f"the migration for {server_id} is {state}: {advice}")
+        self.server_id = server_id
+
+
+class MigrationFailedError(StoreError):
+    """A range move failed. Its range stayed where it was and the migration is paused.
+
+    The error of the server is the ``__cause__``.
+
+    Attributes:
+        server_id: the server that is joining or leaving.
+    """
+
+    def __init__(self, server_id: str, reason: str) -> None:
+        super().__init__(
+            f"the migration for {server_id} is paused, nothing is lost: {visible(reason, 200)}; "
+            "resume() or cancel() it"
+        )
+        self.server_id = server_id
+
+
+class ServerFailedError(StoreError):
+    """A server could not carry out an operation.
+
+    Attributes:
+        server_id: the server that failed.
+    """
+
+    def __init__(self, server_id: str, reason: str) -> None:
+        super().__init__(f"{server_id}: {visible(reason, 200)}")
+        self.server_id = server_id
+
+
+class StoreClosedError(StoreError):
+    """The store was closed; make a new one."""
+
+    def __init__(self) -> None:
+        super().__init__("the store is closed: make a new KeyValueStore")

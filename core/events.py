@@ -1,0 +1,115 @@
+"""What happened, as frozen values: the store tells, and whoever shows it makes the sentence."""
+
+import threading
+from collections import deque
+from dataclasses import dataclass, replace
+from itertools import islice
+
+# Enough for a screen full of history; older events are dropped.
+EVENTS_KEPT = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to the store.
+
+    Attributes:
+        sequence: counts up from 1 without gaps in the order in which events were logged.
+        at_ms: wall-clock milliseconds since 1970-01-01 UTC.
+    """
+
+    sequence: int = 0
+    at_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerEvent(Event):
+    """An event about one server."""
+
+    server_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationStarted(ServerEvent):
+    """A committed plan begins: `server_id` joins or leaves.
+
+    Attributes:
+        joining: True for a join, False for a leave.
+        keys: how many keys the plan moves.
+        fraction: those keys as a fraction of all keys, 0 to 1.
+        ideal_fraction: the least that any placement would have to move, 0 to 1.
+        peers: how many servers give to, or take from, `server_id`.
+    """
+
+    joining: bool
+    keys: int
+    fraction: float
+    ideal_fraction: float
+    peers: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationPaused(ServerEvent):
+    """The migration stands still; `error` says why when nobody asked for it."""
+
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationResumed(ServerEvent):
+    """The migration goes on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationCancelling(ServerEvent):
+    """The ranges that were moved go back to where they were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MigrationFinished(ServerEvent):
+    """The migration is over.
+
+    Attributes:
+        joining: True for a join, False for a leave.
+        cancelled: True when it was rolled back.
+        keys: how many keys were moved.
+        seconds: how long it took, pauses included.
+    """
+
+    joining: bool
+    cancelled: bool
+    keys: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreCleared(Event):
+    """All keys and servers were removed."""
+
+    keys: int
+    servers: int
+
+
+class EventLog:
+    """The latest events, oldest first, bounded.
+
+    Thread safety: any thread may call any method. `_lock` guards both fields; readers get a tuple.
+    """
+
+    def __init__(self, capacity: int = EVENTS_KEPT) -> None:
+        self._lock = threading.Lock()
+        self._events: deque[Event] = deque(maxlen=capacity)
+        self._last_sequence = 0
+
+    def append(self, event: Event, at_ms: int) -> None:
+        """Log `event`, stamped with the next sequence number and the time. O(1)."""
+        with self._lock:
+            self._last_sequence += 1
+            stamped = replace(event, sequence=self._last_sequence, at_ms=at_ms)
+            self._events.append(stamped)
+
+    def latest(self, count: int = EVENTS_KEPT) -> tuple[Event, ...]:
+        """Return the latest `count` events, oldest first."""
+        with self._lock:
+            skipped = max(0, len(self._events) - count)
+            return tuple(islice(self._events, skipped, None))

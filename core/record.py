@@ -1,0 +1,103 @@
+"""What is stored under a key, and what may be stored at all.
+
+Knows nothing of servers or the ring.
+"""
+
+from typing import NamedTuple
+
+from core.errors import InvalidKeyError, InvalidValueError
+from core.safe_text import visible
+
+Value = str | bytes
+
+MAX_KEY_BYTES = 1_024
+MAX_VALUE_BYTES = 16 * 1_024 * 1_024
+# No character takes more than 4 bytes of UTF-8: a text of a quarter of a limit is within it.
+_MAX_BYTES_PER_CHARACTER = 4
+KEY_CHARACTERS_ALWAYS_SHORT = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
+
+NEVER_EXPIRES = 0
+
+
+class Record(NamedTuple):
+    """One version of one key. A tuple, because nothing else in Python is made as fast.
+
+    Attributes:
+        value: what was stored; None marks a tombstone.
+        version: a number that the store issues; a newer version of a key has a greater one.
+        expires_at: milliseconds since the epoch of the store's clock, or `NEVER_EXPIRES`.
+    """
+
+    value: Value | None
+    version: int
+    expires_at: int = NEVER_EXPIRES
+
+
+class Entry(NamedTuple):
+    """A record with its key and the key's position: what servers hand to each other."""
+
+    position: int
+    key: str
+    record: Record
+
+
+def checked_key(key: object) -> str:
+    """Return `key` as a plain `str`, or say what is wrong with it.
+
+    Raises:
+        InvalidKeyError: not a `str`, empty, over 1,024 UTF-8 bytes, or with a lone surrogate.
+    """
+    if not isinstance(key, str):
+        raise InvalidKeyError(f"a key must be str, not {type(key).__name__}")
+    # A subclass may bring its own __eq__ and __hash__ (an enum does): store its text alone.
+    text = str.__str__(key)
+    if not text:
+        raise InvalidKeyError("a key must not be empty")
+    if len(text) > KEY_CHARACTERS_ALWAYS_SHORT or not text.isascii():
+        size = _utf8_size(text)
+        if size is None:
+            raise InvalidKeyError(
+                f"key {visible(text)!r} has a lone surrogate, which UTF-8 can't encode"
+            )
+        if size > MAX_KEY_BYTES:
+            raise InvalidKeyError(
+                f"key {visible(text, 40)!r} is {size:,} bytes long: at most {MAX_KEY_BYTES:,}"
+            )
+    return text
+
+
+def checked_value(value: object) -> Value:
+    """Return `value` as a plain `str` or `bytes`, or say what is wrong with it.
+
+    Raises:
+        InvalidValueError: not `str` or `bytes`, over 16 MiB, or with a lone surrogate.
+    """
+    if isinstance(value, bytes):
+        content: Value = value if type(value) is bytes else bytes(value)
+        size: int | None = len(content)
+    elif isinstance(value, str):
+        content = str.__str__(value)
+        size = _utf8_size(content)
+    else:
+        raise InvalidValueError(f"a value must be str or bytes, not {type(value).__name__}")
+    if size is None:
+        raise InvalidValueError("the value has a lone surrogate, which UTF-8 can't encode")
+    if size > MAX_VALUE_BYTES:
+        raise InvalidValueError(f"the value is {size:,} bytes long: at most {MAX_VALUE_BYTES:,}")
+    return content
+
+
+def size_in_bytes(key: str, value: Value | None) -> int:
+    """Return how many bytes the key and the value take in UTF-8."""
+    value_size = len(value) if isinstance(value, bytes) else (_utf8_size(value or "") or 0)
+    return (_utf8_size(key) or 0) + value_size
+
+
+def _utf8_size(text: str) -> int | None:
+    """Return the length in UTF-8, or None when the text can't be encoded. O(1) for ASCII."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return None

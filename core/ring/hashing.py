@@ -1,0 +1,33 @@
+"""Where a key lies on the ring.
+
+A position is MurmurHash3_x86_32 (Austin Appleby, public domain), seed 0, unsigned, of the UTF-8
+bytes of a key, so any client in any language can work it out.
+"""
+
+from collections.abc import Callable
+
+import mmh3
+
+# Called as (text, seed, signed). The shape is that of mmh3.hash, so that the function of the C
+# extension is called directly: a Python wrapper around it would double the price of a lookup.
+HashFunction = Callable[[str, int, bool], int]
+
+SEED = 0
+murmur3: HashFunction = mmh3.hash
+
+
+def position_of(key: str) -> int:
+    """Return the position of `key`, 0 to 2**32 - 1.
+
+    Raises:
+        UnicodeEncodeError: `key` has a lone surrogate.
+
+    >>> position_of("user:1001")
+    2593701824
+    """
+    return murmur3(key, SEED, False)
+
+
+def vnode_name(server_id: str, number: int) -> str:
+    """Return the text whose hash is the position of vnode `number` of `server_id`."""
+    return f"{server_id}#{number}"

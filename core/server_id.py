@@ -1,0 +1,26 @@
+"""What a server may be called."""
+
+import re
+
+from core.errors import InvalidServerIdError
+from core.safe_text import visible
+
+MAX_SERVER_ID_LENGTH = 64
+_ALLOWED = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_SERVER_ID_LENGTH}}}")
+
+
+def checked_server_id(server_id: object) -> str:
+    """Return `server_id` as a plain `str`, or say what is wrong with it.
+
+    Raises:
+        InvalidServerIdError: it is not 1 to 64 of letters, digits, ``.``, ``_``, ``-``, ``:``.
+    """
+    if not isinstance(server_id, str):
+        raise InvalidServerIdError(f"a server id must be str, not {type(server_id).__name__}")
+    text = str.__str__(server_id)
+    if _ALLOWED.fullmatch(text) is None:
+        raise InvalidServerIdError(
+            f"server id {visible(text, 40)!r} is not allowed: "
+            f"1 to {MAX_SERVER_ID_LENGTH} of A-Z a-z 0-9 . _ - :"
+        )
+    return text

@@ -1,0 +1,1 @@
+"""Storage for shards, behind one protocol. Knows no ring."""

@@ -1,0 +1,25 @@
+"""The 1,024 stripes into which the ring's positions are cut for locking and for storage.
+
+A stripe is named by the top 10 bits of a position, so a range of the ring touches few neighbouring
+stripes. One lock guards a stripe, and an in-memory server keeps one dict a stripe: a range is then
+listed without scanning the server and without a second index.
+"""
+
+POSITION_BITS = 32
+POSITIONS = 1 << POSITION_BITS
+LAST_POSITION = POSITIONS - 1
+
+STRIPE_BITS = 10
+STRIPES = 1 << STRIPE_BITS
+STRIPE_SHIFT = POSITION_BITS - STRIPE_BITS
+POSITIONS_PER_STRIPE = 1 << STRIPE_SHIFT
+
+
+def stripe_of(position: int) -> int:
+    """Return the stripe (0 to 1,023) that `position` lies in."""
+    return position >> STRIPE_SHIFT
+
+
+def last_position_of(stripe: int) -> int:
+    """Return the highest position of `stripe`."""
+    return (stripe + 1 << STRIPE_SHIFT) - 1

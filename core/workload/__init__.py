@@ -1,0 +1,1 @@
+"""Load for a store: YCSB's workloads on worker threads."""

@@ -1,0 +1,1 @@
+"""Pure functions from frozen data to styled text, each tested without an app."""
