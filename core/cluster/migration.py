@@ -368,11 +368,7 @@ class Migration:
             self._positions_moved += size
             moves = self._to_move
             last = self._moved[-1] if self._moved else None
-            if last is not None and (last.high + 1, last.old, last.new) == (
-                move.low,
-                move.old,
-                move.new,
-            ):
+            if last is not None and last.goes_on_in(move):
                 last.high = end
             else:
                 self._moved.append(_Move(move.low, end, move.old, move.new))

@@ -149,9 +149,8 @@ def _check_records(server_id: str, shards: Shards) -> None:
     server = shards.servers[server_id]
     entries = server.scan(0, LAST_POSITION)
     assert entries == sorted(entries), f"{server_id} does not list its entries in order"
-    assert server.count() == len(entries), (
-        f"{server_id} counts {server.count()}, not {len(entries)}"
-    )
+    count = server.count()
+    assert count == len(entries), f"{server_id} counts {count} keys and lists {len(entries)}"
     spans = [(low, high) for name, low, high in shards.leftovers if name == server_id]
     for position, key, record in entries:
         assert position == shards.position_of(key), f"{key!r} on {server_id} has a wrong position"

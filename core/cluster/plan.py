@@ -108,6 +108,5 @@ def peak_to_average(keys: Mapping[str, int], view: RingView) -> float:
     if not view.weights:
         return 1.0
     mean = sum(loads.values()) / sum(view.weights.values())
-    return (
-        max(loads.get(server_id, 0) / weight for server_id, weight in view.weights.items()) / mean
-    )
+    fullest = max(loads.get(server_id, 0) / weight for server_id, weight in view.weights.items())
+    return fullest / mean
