@@ -19,7 +19,7 @@ from core.cluster.range_mover import RangeMover
 from core.cluster.routing import SLOT_SHIFT
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, StoreSnapshot
-from core.errors import InvalidOptionError, NoServersError, UnknownServerError
+from core.errors import InvalidKeyError, InvalidOptionError, NoServersError, UnknownServerError
 from core.events import Event, EventLog
 from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
@@ -60,8 +60,8 @@ class KeyValueStore:
         virtual_nodes_per_node: points on the ring of a server of weight 1; more of them spread the
             keys more evenly and make membership changes slower.
         clock: the time.
-        hash_function: gives a key its position on the ring; called as ``(text, 0, False)`` and
-            shaped as `mmh3.hash`, the default.
+        hash_function: gives a key its position on the ring; shaped as `mmh3.hash`, the default, and
+            called with its UTF-8 bytes, 0 and False.
         create_server: makes the storage of a server that joins; in memory by default.
         yield_point: called with the name of a step wherever another thread might come in between;
             for tests.
@@ -223,7 +223,7 @@ class KeyValueStore:
             key = checked_key(key)
         value = checked_value(value)
         try:
-            position = self._hash(key, SEED, False)
+            position = self._hash(key.encode(), SEED, False)
         except UnicodeEncodeError:
             checked_key(key)
             raise
@@ -251,11 +251,11 @@ class KeyValueStore:
         """
         # A key that is found was checked when it was stored, so only a miss checks it.
         try:
-            route = self._slots[self._hash(key, SEED, False) >> SLOT_SHIFT]
+            route = self._slots[self._hash(key.encode(), SEED, False) >> SLOT_SHIFT]
             if self._yield_point is not None:
                 self._yield_point("get.routed")
             record = route.records.get(key)
-        except (TypeError, UnicodeEncodeError):
+        except (AttributeError, TypeError, UnicodeEncodeError):
             checked_key(key)
             raise
         if record is None:
@@ -459,7 +459,11 @@ class KeyValueStore:
         return self.get_total_entries()
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, str) and self.exists(key)
+        """Whether `key` has a value; False too for what could not be a key."""
+        try:
+            return self.exists(checked_key(key))
+        except InvalidKeyError:
+            return False
 
     def __bool__(self) -> bool:
         """A store is true even while it is empty, as other open resources are."""

@@ -91,7 +91,7 @@ class _SplitRecords:
         self.route: Route
 
     def _route_of(self, key: str) -> Route:
-        return self.route.at(self._hash(key, SEED, False))
+        return self.route.at(self._hash(key.encode(), SEED, False))
 
     def get(self, key: str, /) -> Record | None:
         route = self._route_of(key)

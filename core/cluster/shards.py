@@ -44,7 +44,7 @@ class Shards:
 
     def position_of(self, key: str) -> int:
         """Return the position of `key`."""
-        return self._hash(key, SEED, False)
+        return self._hash(key.encode(), SEED, False)
 
     def open_server(self, server_id: str) -> None:
         """Make the storage of a server that joins."""

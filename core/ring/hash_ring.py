@@ -6,7 +6,7 @@ from typing import Self
 from sortedcontainers import SortedList
 
 from core.errors import InvalidOptionError
-from core.ring.hashing import SEED, HashFunction, murmur3, vnode_name
+from core.ring.hashing import SEED, HashFunction, murmur3
 from core.ring.ring_view import RingView, Vnode
 from core.stripes import LAST_POSITION
 
@@ -67,7 +67,7 @@ class HashRing:
             if server_id in self._weights:
                 return False
             self._vnodes.update(
-                Vnode(self._hash(vnode_name(server_id, number), SEED, False), server_id, number)
+                Vnode(self._vnode_position(server_id, number), server_id, number)
                 for number in range(count)
             )
             self._weights[server_id] = weight
@@ -118,12 +118,15 @@ class HashRing:
             assert tuple(self._vnodes) == self.view.vnodes, "the view is not the membership"
             assert dict(self.view.weights) == self._weights, "the view has other weights"
             for vnode in self._vnodes:
-                expected = self._hash(vnode_name(vnode.server_id, vnode.number), SEED, False)
+                expected = self._vnode_position(vnode.server_id, vnode.number)
                 assert vnode.position == expected, f"{vnode} is not where its name hashes to"
                 assert 0 <= vnode.position <= LAST_POSITION, f"{vnode} lies off the ring"
             for server_id, weight in self._weights.items():
                 count = sum(vnode.server_id == server_id for vnode in self._vnodes)
                 assert count == self.vnodes_for(weight), f"{server_id} has {count} vnodes"
+
+    def _vnode_position(self, server_id: str, number: int) -> int:
+        return self._hash(f"{server_id}#{number}".encode(), SEED, False)
 
     def _publish_locked(self) -> None:
         self.view = RingView(self.view.epoch + 1, self._vnodes, self._weights, self._hash)

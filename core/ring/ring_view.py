@@ -77,7 +77,7 @@ class RingView:
             NoServersError: the ring is empty.
             UnicodeEncodeError: `key` has a lone surrogate.
         """
-        position = self._hash(key, SEED, False)
+        position = self._hash(key.encode(), SEED, False)
         try:
             server_id = self._table[position >> _TABLE_SHIFT]
         except IndexError:
