@@ -18,7 +18,13 @@ from core.errors import NoServersError, StoreClosedError
 from core.record import Record
 from core.ring.hashing import SEED, HashFunction
 from core.servers.server import Records
-from core.stripes import LAST_POSITION, POSITION_BITS, STRIPE_SHIFT
+from core.stripes import (
+    LAST_POSITION,
+    POSITION_BITS,
+    STRIPE_SHIFT,
+    last_position_of,
+    stripe_of,
+)
 
 _SLOT_BITS = 16
 SLOT_SHIFT = POSITION_BITS - _SLOT_BITS
@@ -166,33 +172,32 @@ class RoutingTable:
 
     def segments(self, low: int = 0, high: int = LAST_POSITION) -> Iterator[Segment]:
         """Yield the span in order, cut where the owners change. O(slots of the span)."""
-        current: Segment | None = None
+        owners: Owners | None = None
+        start = low
+        previous: Route | None = None
         for slot in range(low >> SLOT_SHIFT, (high >> SLOT_SHIFT) + 1):
+            route = self.slots[slot]
+            if route is previous:
+                continue
+            previous = route if route.segments is None else None
             for part in self._slot_segments(slot):
-                if part.high < low or part.low > high:
+                if part.high < low or part.low > high or part.owners == owners:
                     continue
-                piece = Segment(max(low, part.low), min(high, part.high), part.owners)
-                if current is not None and current.owners == piece.owners:
-                    current = Segment(current.low, piece.high, piece.owners)
-                    continue
-                if current is not None:
-                    yield current
-                current = piece
-        if current is not None:
-            yield current
+                if owners is not None:
+                    yield Segment(start, part.low - 1, owners)
+                start, owners = max(low, part.low), part.owners
+        if owners is not None:
+            yield Segment(start, high, owners)
 
     def assign(self, low: int, high: int, owners: Owners) -> None:
         """Make `owners` the owners of positions `low` to `high`. O(slots of the span).
 
         Called with the stripe locks of the span held.
         """
-        for slot in range(low >> SLOT_SHIFT, (high >> SLOT_SHIFT) + 1):
-            slot_low, slot_high = slot << SLOT_SHIFT, (slot + 1 << SLOT_SHIFT) - 1
-            if low <= slot_low and slot_high <= high:
-                self.slots[slot] = self._route(owners, slot_low)
-            else:
-                part = Segment(max(low, slot_low), min(high, slot_high), owners)
-                self.slots[slot] = self._split(slot, part)
+        for stripe in range(stripe_of(low), stripe_of(high) + 1):
+            part_low = max(low, stripe << STRIPE_SHIFT)
+            part_high = min(high, last_position_of(stripe))
+            self._assign_within_stripe(Segment(part_low, part_high, owners))
 
     def forget(self, server_id: str) -> None:
         """Drop the cached routes of a server that has left; none of them is in a slot."""
@@ -210,6 +215,20 @@ class RoutingTable:
         closed = Route((), _ClosedRecords(), OperationCounters())
         self._routes.clear()
         self.slots[:] = [closed] * _SLOTS
+
+    def _assign_within_stripe(self, part: Segment) -> None:
+        first, last = part.low >> SLOT_SHIFT, part.high >> SLOT_SHIFT
+        starts_inside = part.low != first << SLOT_SHIFT
+        ends_inside = part.high != (last + 1 << SLOT_SHIFT) - 1
+        if starts_inside or (ends_inside and first == last):
+            self.slots[first] = self._split(first, part)
+            first += 1
+        if ends_inside and first <= last:
+            self.slots[last] = self._split(last, part)
+            last -= 1
+        if first <= last:
+            whole = last - first + 1
+            self.slots[first : last + 1] = [self._route(part.owners, part.low)] * whole
 
     def _route(self, owners: Owners, position: int) -> Route:
         if not owners:
@@ -233,7 +252,9 @@ class RoutingTable:
             low = high + 1
 
     def _split(self, slot: int, new: Segment) -> Route:
-        """Return the route of `slot` with `new` laid over what is there."""
+        """Return the route of `slot` with `new`, cut to the slot, laid over what is there."""
+        slot_low, slot_high = slot << SLOT_SHIFT, (slot + 1 << SLOT_SHIFT) - 1
+        new = Segment(max(new.low, slot_low), min(new.high, slot_high), new.owners)
         pieces: list[Segment] = []
         for old in self._slot_segments(slot):
             if old.low < new.low:
