@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from core import KeyValueStore, ServerFailedError
 from core.record import Entry
-from core.ring.hashing import position_of
+from core.ring.hashing import HashFunction, murmur3, position_of
 from core.servers.memory_server import MemoryServer
 
 SERVERS = ("alpha", "bravo", "charlie", "delta")
@@ -46,11 +46,6 @@ class Fuse:
         """Let every call succeed."""
         self.fails_at = None
 
-    @property
-    def blew(self) -> bool:
-        """Whether a call has failed since it was armed."""
-        return self.fails_at is not None and self.calls >= self.fails_at
-
     def burn(self, server_id: str, call: str) -> None:
         """Count a call."""
         self.calls += 1
@@ -65,8 +60,15 @@ class FailingServer(MemoryServer):
     after a part of the work was done.
     """
 
-    def __init__(self, server_id: str, fuse: Fuse, *, half: bool = False) -> None:
-        super().__init__(server_id, position_of)
+    def __init__(
+        self,
+        server_id: str,
+        fuse: Fuse,
+        *,
+        half: bool = False,
+        hash_function: HashFunction = murmur3,
+    ) -> None:
+        super().__init__(server_id, lambda key: hash_function(key.encode(), 0, False))
         self._fuse = fuse
         self._half = half
 

@@ -352,10 +352,12 @@ class Migration:
             return False
         move = moves[-1]
         old, new = (move.new, move.old) if self._cancelling else (move.old, move.new)
-        end, keys = self._mover.move_chunk(move.low, move.high, old, new, self._chunk)
+        chunk = self._mover.move_chunk(move.low, move.high, old, new, self._chunk)
         with self._changed:
-            self._keys_moved += keys
-            self._note_moved_locked(move, end)
+            self._keys_moved += chunk.keys
+            self._note_moved_locked(move, chunk.high)
+        if chunk.error is not None:
+            raise chunk.error
         return True
 
     def _note_moved_locked(self, move: _Move, end: int) -> None:

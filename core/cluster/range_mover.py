@@ -14,6 +14,7 @@ after a miss it looks again under the lock.
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import NamedTuple
 
 from core.cluster.routing import Owners
 from core.cluster.shards import Shards, YieldPoint
@@ -23,6 +24,21 @@ from core.stripes import last_position_of, stripe_of
 
 # A foreground operation may wait for one chunk: at about 2 microseconds a key that is 1 ms.
 KEYS_PER_CHUNK = 500
+
+
+class MovedChunk(NamedTuple):
+    """What one range move did.
+
+    Attributes:
+        high: the highest position that was moved.
+        keys: how many keys were moved.
+        error: why a server that lost the range could not discard it; None when all did. The move
+            itself is done nevertheless.
+    """
+
+    high: int
+    keys: int
+    error: Exception | None
 
 
 class RangeMover:
@@ -41,7 +57,7 @@ class RangeMover:
 
     def move_chunk(
         self, low: int, high: int, old: Owners, new: Owners, limit: int = KEYS_PER_CHUNK
-    ) -> tuple[int, int]:
+    ) -> MovedChunk:
         """Move the first part of a span from its old owners to its new ones.
 
         The part ends where the stripe ends, or earlier after about `limit` keys, but never between
@@ -54,12 +70,9 @@ class RangeMover:
             new: who is to own it.
             limit: how many keys to move at most, but for keys at one position.
 
-        Returns:
-            The highest position that was moved, and how many keys.
-
         Raises:
-            ServerFailedError: a server failed, or a copy was not what was copied. The part is where
-                it was, or, when only the discarding failed, where it should be.
+            ServerFailedError: a server failed, or a copy was not what was copied. Everything is
+                still where it was.
         """
         stripe = stripe_of(low)
         high = min(high, last_position_of(stripe))
@@ -74,10 +87,11 @@ class RangeMover:
                 self._copy(target, low, high, entries)
             self._shards.routing.assign(low, high, new)
             self._yield_point("move.flipped")
+            error = None
             for server_id in losing:
-                self._discard(server_id, low, high)
+                error = self._discard(server_id, low, high) or error
             self._yield_point("move.discarded")
-        return high, len(entries)
+        return MovedChunk(high, len(entries), error)
 
     def clear_leftovers(self) -> None:
         """Remove the garbage of failed moves.
@@ -117,9 +131,17 @@ class RangeMover:
                 raise ServerFailedError(target, "the copy of a range differs from its source")
         self._yield_point("move.verified")
 
-    def _discard(self, server_id: str, low: int, high: int) -> None:
-        with self._leftover_if_failed(server_id, low, high):
-            self._shards.servers[server_id].discard(low, high)
+    def _discard(self, server_id: str, low: int, high: int) -> Exception | None:
+        """Remove the garbage that the flip made; return the error rather than raise it.
+
+        The range has moved, and whoever moves it again would copy from where nothing is left.
+        """
+        try:
+            with self._leftover_if_failed(server_id, low, high):
+                self._shards.servers[server_id].discard(low, high)
+        except Exception as error:
+            return error
+        return None
 
     @contextmanager
     def _leftover_if_failed(self, server_id: str, low: int, high: int) -> Iterator[None]:

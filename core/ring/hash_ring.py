@@ -105,11 +105,17 @@ class HashRing:
         """Return how many vnodes a server of `weight` gets, at least one.
 
         Raises:
-            InvalidOptionError: `weight` is not above 0 and at most 1,000.
+            InvalidOptionError: `weight` is not above 0 and at most 1,000, or makes more than
+                100,000 vnodes.
         """
         if not isinstance(weight, int | float) or not 0 < weight <= MAX_WEIGHT:
             raise InvalidOptionError(f"a weight must be above 0 and at most {MAX_WEIGHT:g}")
-        return max(1, round(self.virtual_nodes_per_node * weight))
+        count = max(1, round(self.virtual_nodes_per_node * weight))
+        if count > MAX_VIRTUAL_NODES:
+            raise InvalidOptionError(
+                f"weight {weight:g} makes {count:,} virtual nodes: at most {MAX_VIRTUAL_NODES:,}"
+            )
+        return count
 
     def check_invariants(self) -> None:
         """Assert what is always true of a ring; for tests. O(vnodes log vnodes)."""
