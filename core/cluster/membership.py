@@ -92,6 +92,8 @@ class Membership:
     def commit(self, plan: Plan, *, keys_per_second: float | None, start: bool) -> Migration:
         """Make the plan's change to the ring and begin to move what must move.
 
+        The first server's join and the last one's leave move no key: they are done at once.
+
         Raises:
             InvalidOptionError: `keys_per_second` is not above 0.
             LastServerError: the last server was to leave, and keys have come in since the plan.
@@ -112,13 +114,16 @@ class Membership:
                 finish=self._finish,
                 keys_per_second=keys_per_second,
             )
-            if not plan.after.weights:
-                self._release_every_position(plan.server_id)
             if plan.kind is ChangeKind.ADD:
                 self._shards.open_server(plan.server_id)
+            if not (plan.before.weights and plan.after.weights):
+                self._assign_every_position(plan)
             self._change_ring(plan, forward=True)
-            self._current = migration
             migration.announce()
+            if migration.moves_nothing:
+                migration.step()
+                return migration
+            self._current = migration
         if start:
             migration.start()
         return migration
@@ -226,13 +231,18 @@ class Membership:
         else:
             self.ring.remove_server(plan.server_id)
 
-    def _release_every_position(self, server_id: str) -> None:
-        """Take the ring from its last server, at one moment, provided that it holds no key."""
+    def _assign_every_position(self, plan: Plan) -> None:
+        """Give the whole ring to its first server, or take it from its last, at one moment.
+
+        Raises:
+            LastServerError: it is taken from the last server, which holds keys.
+        """
+        owners = plan.after.servers
         with self._shards.moving, self._shards.all_stripes():
-            keys = self._shards.servers[server_id].count()
-            if keys:
-                raise LastServerError(server_id, keys)
-            self._shards.routing.assign(0, LAST_POSITION, ())
+            keys = self._shards.servers[plan.server_id].count()
+            if keys and not owners:
+                raise LastServerError(plan.server_id, keys)
+            self._shards.routing.assign(0, LAST_POSITION, owners)
 
     def _finish(self, migration: Migration) -> None:
         """Forget a migration that is over, and the server that is no longer in the ring."""

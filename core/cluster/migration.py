@@ -142,6 +142,7 @@ class Migration:
             _Move(low, high, change.old_replicas, change.new_replicas)
             for change in reversed(plan.changes)
             for low, high in reversed(change.range.spans())
+            if change.old_replicas and change.new_replicas
         ]
         self._moved: list[_Move] = []
         self._positions_to_move = sum(move.size for move in self._to_move)
@@ -156,6 +157,11 @@ class Migration:
     def server_id(self) -> str:
         """The server that joins or leaves."""
         return self.plan.server_id
+
+    @property
+    def moves_nothing(self) -> bool:
+        """Whether no range goes from one server to another."""
+        return self._positions_to_move == 0
 
     @property
     def error(self) -> Exception | None:

@@ -79,9 +79,7 @@ class RangeMover:
         gaining = [server_id for server_id in new if server_id not in old]
         losing = [server_id for server_id in old if server_id not in new]
         with self._shards.moving, self._held(stripe):
-            entries: list[Entry] = []
-            if old:
-                high, entries = self._read(old[0], low, high, limit)
+            high, entries = self._read(old[0], low, high, limit)
             self._yield_point("move.read")
             for target in gaining:
                 self._copy(target, low, high, entries)

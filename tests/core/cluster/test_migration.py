@@ -100,6 +100,31 @@ def test_keys_at_one_position_move_together() -> None:
     store.check_invariants()
 
 
+def test_a_joiner_whose_every_vnode_is_hidden_by_another_takes_nothing() -> None:
+    store = store_with(["alpha"], hash_function=same_for_all)
+    content = filled(store, 100)
+    assert store.add_server("zulu")
+    assert store.get_stats() == {"alpha": 100, "zulu": 0}
+    store.check_invariants()
+    assert store.remove_server("alpha")
+    assert store.get_stats() == {"zulu": 100}
+    assert content_of(store) == content
+    store.check_invariants()
+
+
+@pytest.mark.parametrize("start", [True, False])
+def test_the_first_join_and_the_last_leave_are_done_at_once(start: bool) -> None:
+    store = KeyValueStore()
+    migration = store.commit(store.plan_add_server("alpha"), start=start)
+    assert migration.progress.state is MigrationState.FINISHED
+    assert store.migration is None
+    assert store.set("key", "value")
+    store.remove("key")
+    assert store.commit(store.plan_remove_server("alpha"), start=start).over
+    assert store.get_servers() == []
+    store.check_invariants()
+
+
 def test_explain_and_snapshot_tell_what_is_moving_where() -> None:
     store = store_with()
     content = filled(store, 400)
