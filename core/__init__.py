@@ -38,17 +38,25 @@ from core.events import (
     ServerEvent,
     StoreCleared,
 )
+from core.metrics import LatencyHistogram, LatencySummary
 from core.record import Entry, Record, Value
 from core.ring import HashRing, OwnershipChange, Range, RingView, Vnode, ownership_diff
 from core.servers.memory_server import MemoryServer
 from core.servers.server import Server
 from core.store import KeyValueStore
+from core.workload.distributions import Distribution
+from core.workload.load_generator import LoadChanges, LoadGenerator
+from core.workload.load_settings import LoadSettings
+from core.workload.load_snapshot import LoadInterval, LoadSnapshot
+from core.workload.operations import LoadTarget
+from core.workload.ycsb import OperationKind, Share, Workload, WorkloadSpec
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ChangeKind",
     "Clock",
+    "Distribution",
     "Entry",
     "Event",
     "HashRing",
@@ -59,6 +67,14 @@ __all__ = [
     "KeyPlacement",
     "KeyValueStore",
     "LastServerError",
+    "LatencyHistogram",
+    "LatencySummary",
+    "LoadChanges",
+    "LoadGenerator",
+    "LoadInterval",
+    "LoadSettings",
+    "LoadSnapshot",
+    "LoadTarget",
     "ManualClock",
     "MemoryServer",
     "Migration",
@@ -72,6 +88,7 @@ __all__ = [
     "MigrationStarted",
     "MigrationState",
     "NoServersError",
+    "OperationKind",
     "OwnershipChange",
     "Plan",
     "Range",
@@ -83,6 +100,7 @@ __all__ = [
     "ServerFailedError",
     "ServerSnapshot",
     "ServerState",
+    "Share",
     "StalePlanError",
     "StoreCleared",
     "StoreClosedError",
@@ -93,6 +111,8 @@ __all__ = [
     "UnknownServerError",
     "Value",
     "Vnode",
+    "Workload",
+    "WorkloadSpec",
     "__version__",
     "ownership_diff",
 ]
