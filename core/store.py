@@ -6,7 +6,6 @@ belong, the shards hold servers and routes, the membership changes them.
 
 import itertools
 from collections.abc import Iterable, Mapping
-from functools import partial
 from types import TracebackType
 from typing import Self, TypeVar, overload
 
@@ -23,7 +22,9 @@ from core.errors import InvalidKeyError, InvalidOptionError, NoServersError, Unk
 from core.events import Event, EventLog
 from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
+    MAX_VALUE_BYTES,
     NEVER_EXPIRES,
+    VALUE,
     Record,
     Value,
     checked_key,
@@ -37,9 +38,6 @@ from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
 Default = TypeVar("Default")
-
-# Record.__new__, as NamedTuple writes it, is a Python function: 210 ns against 130 ns for this.
-_new_record = partial(tuple.__new__, Record)
 
 
 class KeyValueStore:
@@ -219,9 +217,11 @@ class KeyValueStore:
             InvalidValueError: not `str` or `bytes` of at most 16 MiB.
             NoServersError: the ring has no server.
         """
+        # What most callers pass is checked here, at a third of the price of two calls.
         if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
             key = checked_key(key)
-        value = checked_value(value)
+        if type(value) is not str or not value.isascii() or len(value) > MAX_VALUE_BYTES:
+            value = checked_value(value)
         try:
             position = self._hash(key.encode(), SEED, False)
         except UnicodeEncodeError:
@@ -229,14 +229,18 @@ class KeyValueStore:
             raise
         if self._yield_point is not None:
             self._yield_point("set.hashed")
-        with self._locks[position >> STRIPE_SHIFT]:
+        lock = self._locks[position >> STRIPE_SHIFT]
+        lock.acquire()  # `with` takes twice as long
+        try:
             route = self._slots[position >> SLOT_SHIFT]
             if route.segments is not None:
                 route = route.at(position)
             if self._yield_point is not None:
                 self._yield_point("set.routed")
-            route.records[key] = _new_record((value, self._next_version(), NEVER_EXPIRES))
+            route.records[key] = (value, self._next_version(), NEVER_EXPIRES)
             route.counters.writes += 1
+        finally:
+            lock.release()
         return True
 
     @overload
@@ -264,7 +268,7 @@ class KeyValueStore:
                 return default
         else:
             route.counters.reads += 1
-        return record[0]
+        return record[VALUE]
 
     def remove(self, key: str) -> bool:
         """Remove `key`; return whether it had a value. O(1).
@@ -369,7 +373,7 @@ class KeyValueStore:
             if len(found) >= count:
                 break
             for entry in self._shards.entries_of_stripe((first + step) % STRIPES):
-                value = entry.record.value
+                value = entry.record[VALUE]
                 if value is None:
                     continue
                 late = step == 0 and entry[:2] < start

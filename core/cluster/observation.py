@@ -8,6 +8,7 @@ from core.cluster.shards import Shards
 from core.cluster.snapshot import KeyPlacement, ServerSnapshot, ServerState, StoreSnapshot
 from core.errors import NoServersError
 from core.events import EventLog
+from core.record import VALUE, VERSION
 from core.stripes import LAST_POSITION, STRIPES, stripe_of
 
 # What a screen can show; the log itself keeps more.
@@ -71,9 +72,9 @@ def explain_key(key: str, membership: Membership, shards: Shards) -> KeyPlacemen
         primary=owners[0],
         replicas=owners,
         located_on=tuple(name for name, copy in found.items() if copy is not None),
-        exists=record is not None and record.value is not None,
-        value=record.value if record is not None else None,
-        version=record.version if record is not None else None,
+        exists=record is not None and record[VALUE] is not None,
+        value=record[VALUE] if record is not None else None,
+        version=record[VERSION] if record is not None else None,
         moving_to=moving_to,
         epoch=view.epoch,
     )
@@ -159,4 +160,4 @@ def _check_records(server_id: str, shards: Shards) -> None:
             continue
         owners = shards.routing.at(position).owners
         assert server_id in owners, f"{key!r} is on {server_id}, and routed to {owners}"
-        assert record.version > 0, f"{key!r} on {server_id} has version {record.version}"
+        assert record[VERSION] > 0, f"{key!r} on {server_id} has version {record[VERSION]}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from core.record import Entry, Record, size_in_bytes
+from core.record import VALUE, VERSION, Entry, Record, size_in_bytes
 from core.servers.server import RangeSize
 from core.stripes import STRIPE_SHIFT, last_position_of, stripe_of
 
@@ -43,7 +43,7 @@ class MemoryServer:
         """Store a record unless one as new is there. O(1)."""
         records = self.records(stripe_of(entry.position))
         current = records.get(entry.key)
-        if current is not None and current.version >= entry.record.version:
+        if current is not None and current[VERSION] >= entry.record[VERSION]:
             return False
         records[entry.key] = entry.record
         return True
@@ -77,7 +77,7 @@ class MemoryServer:
             for key, record in list(self._stripes[stripe].items()):
                 if low <= self._position_of(key) <= high:
                     keys += 1
-                    size += size_in_bytes(key, record.value)
+                    size += size_in_bytes(key, record[VALUE])
         return RangeSize(keys, size)
 
     def discard(self, low: int, high: int) -> int:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cluster.routing import SLOT_SHIFT, OperationCounters, Owners, RoutingTable
-from core.record import Record
+from core.record import NEVER_EXPIRES, Record
 from core.ring.hashing import murmur3
 from core.stripes import LAST_POSITION, STRIPE_SHIFT
 
@@ -95,7 +95,7 @@ def test_a_split_slot_reads_and_writes_where_the_key_belongs() -> None:
     table.assign(0, LAST_POSITION, ("alpha",))
     table.assign(position, position, ("bravo",))
     split = table.slots[position >> SLOT_SHIFT]
-    record = Record("value", 1)
+    record = ("value", 1, NEVER_EXPIRES)
     split.records["user:1"] = record
     assert table.at(position).records.get("user:1") is record
     assert split.records.get("user:1") is record

@@ -5,13 +5,14 @@ from abc import ABC, abstractmethod
 
 import pytest
 
-from core import Entry, Record, Server
+from core import Entry, Server
+from core.record import NEVER_EXPIRES, VALUE
 from core.ring import position_of
 from core.stripes import LAST_POSITION, STRIPE_SHIFT, last_position_of, stripe_of
 
 
 def entry(key: str, value: str | bytes = "value", version: int = 1) -> Entry:
-    return Entry(position_of(key), key, Record(value, version))
+    return Entry(position_of(key), key, (value, version, NEVER_EXPIRES))
 
 
 class ServerContract(ABC):
@@ -47,19 +48,19 @@ class ServerContract(ABC):
             assert server.get(one.position, one.key) == one.record
             found = server.get(one.position, one.key)
             assert found is not None
-            assert type(found.value) is type(value)
+            assert type(found[VALUE]) is type(value)
 
     def test_only_a_newer_version_is_applied(self, server: Server) -> None:
         assert server.apply(entry("key", "second", 2))
         assert not server.apply(entry("key", "first", 1))
         assert not server.apply(entry("key", "other second", 2))
-        assert server.get(position_of("key"), "key") == Record("second", 2)
+        assert server.get(position_of("key"), "key") == ("second", 2, NEVER_EXPIRES)
         assert server.apply(entry("key", "third", 3))
-        assert server.get(position_of("key"), "key") == Record("third", 3)
+        assert server.get(position_of("key"), "key") == ("third", 3, NEVER_EXPIRES)
         assert server.count() == 1
 
     def test_many_are_applied_by_the_same_rule(self, server: Server, entries: list[Entry]) -> None:
-        newer = entries[7]._replace(record=Record("newer", 10_000))
+        newer = entries[7]._replace(record=("newer", 10_000, NEVER_EXPIRES))
         server.apply(newer)
         assert server.apply_many(entries) == len(entries) - 1
         assert server.apply_many(entries) == 0
@@ -104,9 +105,9 @@ class ServerContract(ABC):
         assert records.get("key") is None
         server.apply(one)
         assert records.get("key") == one.record
-        records["key"] = Record("newer", 2)
-        assert server.get(one.position, "key") == Record("newer", 2)
-        assert records.pop("key", None) == Record("newer", 2)
+        records["key"] = ("newer", 2, NEVER_EXPIRES)
+        assert server.get(one.position, "key") == ("newer", 2, NEVER_EXPIRES)
+        assert records.pop("key", None) == ("newer", 2, NEVER_EXPIRES)
         assert records.pop("key", None) is None
         assert server.get(one.position, "key") is None
         assert server.count() == 0
