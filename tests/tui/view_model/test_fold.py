@@ -7,7 +7,7 @@ import pytest
 from core import KeyValueStore, ManualClock
 from core.cluster.snapshot import ServerState
 from tests.support import SERVERS, filled, store_with
-from tui.view_model import GRAPH_SECONDS, DashboardView, LoadView, fold
+from tui.view_model import GRAPH_SECONDS, LoadView, fold
 from tui.view_model.rates import GRAPH_STEPS
 
 LOAD = LoadView(
@@ -164,6 +164,16 @@ def test_a_step_of_the_graph_is_the_same_time_at_every_refresh_rate(refresh: flo
     assert drawn == pytest.approx(frames * 30, rel=0.05)
 
 
+def test_a_refresh_that_is_a_little_early_or_late_draws_one_step_each_time() -> None:
+    clock = ManualClock()
+    store = store_with(["alpha"], clock=clock)
+    view = fold(store.snapshot())
+    for frame, seconds in enumerate([0.48, 0.53, 0.47, 0.52, 0.48, 0.52], start=1):
+        clock.advance(seconds)
+        view = fold(store.snapshot(), None, view)
+        assert len(view.throughput) == frame
+
+
 def test_bars_are_measured_by_the_longest_and_judged_by_weight() -> None:
     store = KeyValueStore(300)
     store.add_server("heavy", weight=3.0)
@@ -182,7 +192,7 @@ def test_while_a_server_joins_rows_and_bars_tell_where_it_goes() -> None:
     store = store_with(["alpha", "bravo"], clock=ManualClock())
     filled(store, 900)
     view = fold(store.snapshot())
-    plan = store.plan_add_server("charlie")
+    plan = store.plan_add_server("charlie", weight=4.0)
     migration = store.commit(plan, start=False)
     for _ in range(10):
         migration.step()

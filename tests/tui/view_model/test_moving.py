@@ -128,4 +128,5 @@ def test_the_first_server_takes_positions_from_nobody() -> None:
     store.commit(store.plan_add_server("alpha"), start=False)
     view = fold(store.snapshot(), None, view)
     assert {span.holder for span in view.ring.displaced} == {None}
+    assert list(view.ring.displaced) == sorted(view.ring.displaced)
     assert sum(span.high - span.low + 1 for span in view.ring.displaced) == POSITIONS
