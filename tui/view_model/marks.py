@@ -31,9 +31,9 @@ def assign_marks(known: Mapping[str, Mark], server_ids: Iterable[str]) -> dict[s
     first free one of a-z, A-Z, 0-9, aa, ab, ... Its colour is the first of those least used. What a
     server had is free again once it is gone.
 
-    >>> assign_marks({}, ["delta", "node1", "node2"])
-    {'delta': Mark(letter='d', colour=0), 'node1': Mark(letter='a', colour=1), \
-'node2': Mark(letter='b', colour=2)}
+    >>> marks = assign_marks({}, ["delta", "node1", "node2"])
+    >>> [mark.letter for mark in marks.values()]
+    ['d', 'a', 'b']
     """
     wanted = list(server_ids)
     letters = {server_id: known[server_id].letter for server_id in wanted if server_id in known}
