@@ -1,0 +1,131 @@
+"""A plan reads as a sentence, adds up, and warns."""
+
+from dataclasses import replace
+
+import pytest
+from rich.cells import cell_len
+
+from core import ChangeKind, KeyValueStore, Plan, RingView, Transfer
+from tests.support import filled, store_with
+from tests.tui.renderables.support import cells_of, colour_of, lines_of, marks_of
+from tui.renderables.look import DARK
+from tui.renderables.plan import draw_plan, plan_sentence
+
+ASCII = replace(DARK, ascii_only=True)
+WEIGHTS = {"alpha": 1.0, "bravo": 1.0, "charlie": 1.0, "delta": 1.0}
+REMOVE = Plan(
+    kind=ChangeKind.REMOVE,
+    server_id="charlie",
+    weight=1.0,
+    epoch=7,
+    changes=(),
+    transfers=(
+        Transfer("charlie", "alpha", 5_000, 2_411_724),
+        Transfer("charlie", "bravo", 3_102, 700_000),
+        Transfer("charlie", "delta", 2_000, 900),
+    ),
+    keys_before={"alpha": 10_000, "bravo": 10_110, "charlie": 10_102, "delta": 10_000},
+    keys_after={"alpha": 15_000, "bravo": 13_212, "delta": 12_000},
+    ideal_fraction=0.25,
+    warnings=(),
+    before=RingView(weights=WEIGHTS),
+    after=RingView(weights={name: 1.0 for name in WEIGHTS if name != "charlie"}),
+)
+
+
+def test_a_plan_is_said_in_one_sentence() -> None:
+    assert plan_sentence(REMOVE, DARK) == (
+        "Remove charlie: 10,102 keys (25.1 %, ideal 25.0 %) move to 3 servers; peak/avg 1.01 → 1.12"
+    )
+    add = replace(REMOVE, kind=ChangeKind.ADD, server_id="delta", weight=2.0)
+    assert plan_sentence(add, ASCII) == (
+        "Add delta (weight 2): 10,102 keys (25.1 %, ideal 25.0 %) move from 3 servers; "
+        "peak/avg 1.01 -> 1.12"
+    )
+
+
+def test_one_key_from_one_server_is_singular() -> None:
+    one = replace(REMOVE, transfers=(Transfer("charlie", "alpha", 1, 5),))
+    assert "1 key (0.0 %, ideal 25.0 %) moves to 1 server;" in plan_sentence(one, DARK)
+
+
+def test_a_plan_without_keys_is_about_the_ring() -> None:
+    store = store_with(["alpha", "bravo"], virtual_nodes_per_node=100)
+    plan = store.plan_add_server("charlie")
+    share = f"{plan.after.shares()['charlie'] * 100:.1f} %"
+    assert plan_sentence(plan, DARK).startswith(
+        f"Add charlie: {share} of the ring (ideal 33.3 %), without keys, moves from 2 servers; "
+    )
+
+
+def test_the_first_and_the_last_server_have_nothing_to_move() -> None:
+    store = KeyValueStore()
+    first = store.plan_add_server("alpha")
+    assert plan_sentence(first, DARK) == "Add alpha: it is the first server, and no keys move"
+    assert draw_plan(first, DARK).plain == plan_sentence(first, DARK)
+    store.add_server("alpha")
+    last = store.plan_remove_server("alpha")
+    assert lines_of(draw_plan(last, DARK)) == [
+        "Remove alpha: it is the last server, and no keys move",
+        "",
+        "Warning: no server remains: nothing can be written until one is added",
+    ]
+
+
+def test_the_table_lists_every_transfer_and_adds_up() -> None:
+    assert lines_of(draw_plan(REMOVE, DARK))[2:] == [
+        "from      to       keys     size",
+        "charlie → alpha   5,000  2.3 MiB",
+        "charlie → bravo   3,102  684 KiB",
+        "charlie → delta   2,000    900 B",
+        "in all           10,102  3.0 MiB",
+    ]
+
+
+def test_a_long_table_is_summed_up_without_losing_a_key() -> None:
+    transfers = tuple(Transfer(f"node{n}", "delta", 300 - n, 1_024) for n in range(199))
+    lines = lines_of(draw_plan(replace(REMOVE, transfers=transfers), DARK, limit=8))
+    table = lines[2:]
+    assert len(table) == 1 + 8 + 1
+    assert table[-2].startswith("192 more")
+    figures = [int(line.split()[-3].replace(",", "")) for line in table[1:]]
+    assert sum(figures[:-1]) == figures[-1] == sum(transfer.keys for transfer in transfers)
+
+
+def test_a_table_that_just_fits_is_not_summed_up() -> None:
+    lines = lines_of(draw_plan(REMOVE, DARK, limit=3))
+    assert not any("more" in line for line in lines)
+    assert len(lines) == 2 + 1 + 3 + 1
+
+
+def test_columns_stand_under_each_other() -> None:
+    store = KeyValueStore(20)
+    for number in range(12):
+        store.add_server(f"redis-{number}.a-long-domain.example.com:6379")
+    filled(store, 2_000)
+    lines = lines_of(draw_plan(store.plan_remove_server(store.get_servers()[0]), DARK))[2:]
+    table = [line for line in lines if line and not line.startswith("Warning")]
+    assert len({cell_len(line) for line in table}) == 1
+    assert cell_len(table[0]) <= 80
+
+
+def test_warnings_are_said_in_words() -> None:
+    warned = replace(REMOVE, warnings=("2,503 keys have no other replica", "mind the \x1b[2J gap"))
+    drawn = draw_plan(warned, DARK)
+    assert lines_of(drawn)[-2:] == [
+        "Warning: 2,503 keys have no other replica",
+        "Warning: mind the \\x1b[2J gap",
+    ]
+
+
+def test_servers_have_their_colours_when_they_have_any() -> None:
+    marks = marks_of(*WEIGHTS)
+    cells = cells_of(draw_plan(REMOVE, DARK, marks=marks))
+    assert colour_of(cells[3, 0]) == DARK.server_colours[marks["charlie"].colour]
+    assert colour_of(cells[3, 10]) == DARK.server_colours[marks["alpha"].colour]
+    assert colour_of(cells_of(draw_plan(REMOVE, DARK))[3, 0]) is None
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_in_ascii_everything_is_ascii(limit: int | None) -> None:
+    assert draw_plan(REMOVE, ASCII, limit=limit).plain.isascii()

@@ -1,0 +1,129 @@
+"""Every event and every state of a migration has its words."""
+
+from dataclasses import replace
+from datetime import UTC
+
+import pytest
+
+from core import events
+from core.cluster.migration import MigrationProgress, MigrationState
+from core.cluster.plan import ChangeKind
+from core.cluster.snapshot import ServerState
+from tui.view_model.display import Tone
+from tui.view_model.sentences import event_line, migration_line, state_sign
+
+STARTED = events.MigrationStarted(
+    server_id="delta", joining=True, keys=9_950, fraction=0.2468, ideal_fraction=0.25, peers=3
+)
+FINISHED = events.MigrationFinished(
+    server_id="delta", joining=True, cancelled=False, keys=9_950, seconds=42.4
+)
+SENTENCES = [
+    (STARTED, "delta joins: 9,950 keys (24.7 %; ideal 25.0 %) move from 3 servers"),
+    (
+        replace(STARTED, joining=False, keys=1, peers=1),
+        "delta leaves: 1 key (24.7 %; ideal 25.0 %) moves to 1 server",
+    ),
+    (
+        replace(STARTED, keys=0),
+        "delta joins: no keys to move (24.7 %; ideal 25.0 % of the ring)",
+    ),
+    (replace(STARTED, keys=0, peers=0), "delta joins: it is the first server"),
+    (replace(STARTED, joining=False, keys=0, peers=0), "delta leaves: it is the last server"),
+    (events.MigrationPaused(server_id="delta"), "delta: the move is paused"),
+    (
+        events.MigrationPaused(server_id="delta", error="bravo: disk \x1b[2J full"),
+        "delta: the move stopped: bravo: disk \\x1b[2J full",
+    ),
+    (events.MigrationResumed(server_id="delta"), "delta: the move goes on"),
+    (
+        events.MigrationCancelling(server_id="delta"),
+        "delta: cancelled, what moved goes back",
+    ),
+    (FINISHED, "delta joined: 9,950 keys moved in 42 s"),
+    (replace(FINISHED, joining=False), "delta left: 9,950 keys moved in 42 s"),
+    (replace(FINISHED, keys=0), "delta joined: no keys had to move"),
+    (
+        replace(FINISHED, cancelled=True),
+        "delta did not join: all is back where it was after 42 s",
+    ),
+    (events.StoreCleared(keys=40_212, servers=4), "cleared: 40,212 keys and 4 servers removed"),
+]
+
+
+@pytest.mark.parametrize(("event", "sentence"), SENTENCES)
+def test_an_event_is_told_in_a_sentence(event: events.Event, sentence: str) -> None:
+    line = event_line(replace(event, sequence=7, at_ms=1_700_000_000_000), UTC)
+    assert (line.sequence, line.time, line.sentence) == (7, "22:13:20", sentence)
+    assert line.sentence.isascii()
+
+
+def test_no_type_of_event_is_without_a_sentence() -> None:
+    kinds = {kind for kind in vars(events).values() if isinstance(kind, type)}
+    logged = {kind for kind in kinds if issubclass(kind, events.Event)}
+    told = {type(event) for event, _ in SENTENCES}
+    assert logged - {events.Event, events.ServerEvent} == told
+    with pytest.raises(TypeError, match="no sentence for an event of type Event"):
+        event_line(events.Event())
+
+
+def test_an_error_is_told_in_another_tone_than_a_pause() -> None:
+    paused = events.MigrationPaused(server_id="delta")
+    assert event_line(paused).tone is Tone.WARNING
+    assert event_line(replace(paused, error="disk full")).tone is Tone.BAD
+
+
+RUNNING = MigrationProgress(
+    kind=ChangeKind.ADD,
+    server_id="delta",
+    state=MigrationState.RUNNING,
+    cancelling=False,
+    keys_moved=6_200,
+    keys_total=9_950,
+    fraction=0.6299,
+    keys_per_second=3_100.0,
+    eta_seconds=12.2,
+    error=None,
+)
+PAUSED = replace(RUNNING, state=MigrationState.PAUSED, keys_per_second=0.0, eta_seconds=None)
+
+
+@pytest.mark.parametrize(
+    ("progress", "sentence", "sign"),
+    [
+        (RUNNING, "delta joining 62 %, 3.1k keys/s, 12 s left", "↻"),
+        (replace(RUNNING, eta_seconds=None), "delta joining 62 %, 3.1k keys/s", "↻"),
+        (replace(RUNNING, cancelling=True), "delta undoing 62 %, 3.1k keys/s, 12 s left", "↻"),
+        (
+            replace(RUNNING, kind=ChangeKind.REMOVE),
+            "delta leaving 62 %, 3.1k keys/s, 12 s left",
+            "↻",
+        ),
+        (PAUSED, "delta joining 62 %, paused", "○"),
+        (
+            replace(PAUSED, error="disk full"),
+            "delta joining 62 %, stopped by an error: disk full",
+            "✖",
+        ),
+    ],
+)
+def test_a_migration_is_told_in_one_line(
+    progress: MigrationProgress, sentence: str, sign: str
+) -> None:
+    line = migration_line(progress)
+    assert line.sentence == sentence
+    assert line.paused is (progress.state is MigrationState.PAUSED)
+    status = state_sign(ServerState.JOINING, progress)
+    assert status.sign == sign
+    assert sentence.startswith(f"delta {status.words}")
+    assert (line.tone, status.tone) == ((Tone.BAD,) * 2 if progress.error else (Tone.WARNING,) * 2)
+
+
+def test_a_server_that_is_up_says_so_whatever_moves() -> None:
+    assert state_sign(ServerState.UP, RUNNING) == state_sign(ServerState.UP, None)
+    assert state_sign(ServerState.UP, None).sign == "●"
+
+
+@pytest.mark.parametrize("state", list(ServerState))
+def test_every_state_has_a_sign_of_one_cell(state: ServerState) -> None:
+    assert len(state_sign(state, RUNNING).sign) == 1

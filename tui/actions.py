@@ -1,0 +1,186 @@
+"""Everything that can be done with a key, said once.
+
+The bindings, the command palette, the footer, the help screen and the README's table are all made
+from `ACTIONS`. Knows no widget: whoever carries an action out finds it by its id.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Group(StrEnum):
+    """What an action is about: the headings of the help screen, in their order."""
+
+    GENERAL = "General"
+    VIEW = "View"
+    SERVERS = "Servers"
+    MIGRATION = "Migration"
+    LOAD = "Load"
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that can be done.
+
+    Attributes:
+        id: names it for good: bindings are remapped by it, and ``action_<id>`` carries it out.
+        keys: the keys that do it, as Textual names them or as the character itself; the first is
+            the one that is shown.
+        title: what it is called in the footer and the palette, in a word or two.
+        help: what it does, in a sentence.
+        group: where the help screen lists it.
+        footer_rank: its place in the footer, 1 being the last to go when space runs out; None
+            keeps it out of the footer.
+        destructive: whether it changes the ring or what is stored: ``--readonly`` refuses it.
+    """
+
+    id: str
+    keys: tuple[str, ...]
+    title: str
+    help: str
+    group: Group
+    footer_rank: int | None = None
+    destructive: bool = False
+
+    @property
+    def key_label(self) -> str:
+        """The key as a reader knows it: ``?``, ``esc``, ``ctrl+p``."""
+        return _LABELS.get(self.keys[0], self.keys[0])
+
+
+# The panels by the number that focuses them, which is also in their titles.
+PANELS = ("servers", "ring", "keys", "load", "lookup", "events")
+
+_LABELS = {"escape": "esc"}
+
+ACTIONS: tuple[Action, ...] = (
+    Action("help", ("?",), "Help", "Show every key and what it does.", Group.GENERAL, 1),
+    Action("quit", ("q",), "Quit", "Leave ringtop.", Group.GENERAL, 2),
+    Action(
+        "palette", ("ctrl+p",), "Palette", "Find an action by its name and do it.", Group.GENERAL, 8
+    ),
+    Action(
+        "back",
+        ("escape",),
+        "Back",
+        "Close what is open: a dialog, the lookup, a maximized panel.",
+        Group.GENERAL,
+    ),
+    Action(
+        "lookup", ("/",), "Lookup", "Type a key and see where it lives, and why.", Group.VIEW, 3
+    ),
+    *(
+        Action(
+            f"focus_{panel}",
+            (str(number),),
+            f"{panel.capitalize()} panel",
+            f"Go to the {panel} panel.",
+            Group.VIEW,
+        )
+        for number, panel in enumerate(PANELS, start=1)
+    ),
+    Action("maximize", ("m",), "Maximize", "Give the focused panel the whole screen.", Group.VIEW),
+    Action(
+        "pause_picture",
+        ("p",),
+        "Pause",
+        "Hold the picture still, or let it go on; the store and the graphs go on meanwhile.",
+        Group.VIEW,
+        7,
+    ),
+    # "=" is the same key without shift where "+" needs it.
+    Action("refresh_faster", ("+", "="), "Faster", "Draw more often.", Group.VIEW),
+    Action("refresh_slower", ("-",), "Slower", "Draw less often.", Group.VIEW),
+    Action("sort_previous", ("<",), "Sort left", "Sort by the column to the left.", Group.SERVERS),
+    Action("sort_next", (">",), "Sort right", "Sort by the column to the right.", Group.SERVERS),
+    Action("sort_reverse", ("s",), "Reverse", "Sort the other way round.", Group.SERVERS),
+    Action(
+        "add_server",
+        ("a",),
+        "Add",
+        "Add a server, after showing what would move to it.",
+        Group.SERVERS,
+        4,
+        destructive=True,
+    ),
+    Action(
+        "remove_server",
+        ("d",),
+        "Remove",
+        "Remove the selected server, after showing where its keys would go.",
+        Group.SERVERS,
+        5,
+        destructive=True,
+    ),
+    Action(
+        "toggle_migration",
+        ("P",),
+        "Hold move",
+        "Pause the migration after the chunk that is on its way, or resume it.",
+        Group.MIGRATION,
+        destructive=True,
+    ),
+    Action(
+        "cancel_migration",
+        ("C",),
+        "Cancel move",
+        "Move back what the migration has moved.",
+        Group.MIGRATION,
+        destructive=True,
+    ),
+    Action(
+        "toggle_load",
+        ("space",),
+        "Load",
+        "Start or stop the load; its keys have a prefix of their own.",
+        Group.LOAD,
+        6,
+        destructive=True,
+    ),
+    Action(
+        "next_workload",
+        ("w",),
+        "Workload",
+        "Go on to the next YCSB workload, A to F.",
+        Group.LOAD,
+        destructive=True,
+    ),
+    Action(
+        "more_threads",
+        ("t",),
+        "More threads",
+        "Add a thread to the load.",
+        Group.LOAD,
+        destructive=True,
+    ),
+    Action(
+        "fewer_threads",
+        ("T",),
+        "Fewer threads",
+        "Take a thread from the load.",
+        Group.LOAD,
+        destructive=True,
+    ),
+)
+
+
+def footer_actions() -> tuple[Action, ...]:
+    """Return the actions of the footer, the most important first."""
+    ranked = [(action.footer_rank, action) for action in ACTIONS if action.footer_rank is not None]
+    return tuple(action for _, action in sorted(ranked, key=lambda pair: pair[0]))
+
+
+def markdown_table() -> str:
+    """Return the table of keys that the README shows, in the help screen's order."""
+    lines = ["| Key | Action | What it does |", "| --- | --- | --- |"]
+    for group in Group:
+        lines += [
+            f"| {_markdown_keys(action)} | {action.title} | {action.help} |"
+            for action in ACTIONS
+            if action.group is group
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _markdown_keys(action: Action) -> str:
+    return ", ".join(f"`{_LABELS.get(key, key)}`" for key in action.keys)

@@ -1,0 +1,45 @@
+"""What the screen shows, as frozen values, and the pure fold that makes them from a snapshot.
+
+Knows the core's frozen values and nothing of widgets, colours or glyphs' pixels: a mark is a letter
+and the number of a colour, and the renderables decide what that looks like.
+"""
+
+from tui.view_model.display import (
+    DashboardView,
+    EventLine,
+    KeyBar,
+    LoadView,
+    MigrationLine,
+    RingPicture,
+    ServerRow,
+    StateSign,
+    StatusLine,
+    Tone,
+)
+from tui.view_model.fold import fold
+from tui.view_model.marks import COLOURS, Mark
+from tui.view_model.moving import Displaced
+from tui.view_model.rates import GRAPH_SECONDS
+from tui.view_model.sentences import event_line
+from tui.view_model.sorting import SortColumn, sort_rows
+
+__all__ = [
+    "COLOURS",
+    "GRAPH_SECONDS",
+    "DashboardView",
+    "Displaced",
+    "EventLine",
+    "KeyBar",
+    "LoadView",
+    "Mark",
+    "MigrationLine",
+    "RingPicture",
+    "ServerRow",
+    "SortColumn",
+    "StateSign",
+    "StatusLine",
+    "Tone",
+    "event_line",
+    "fold",
+    "sort_rows",
+]

@@ -1,0 +1,129 @@
+"""What happened and what is happening, in words.
+
+The words keep to ASCII, so that they read the same on every terminal; what comes from outside goes
+through `safe`.
+"""
+
+from datetime import tzinfo
+
+from core.cluster.migration import MigrationProgress, MigrationState
+from core.cluster.plan import ChangeKind
+from core.cluster.snapshot import ServerState
+from core.events import (
+    Event,
+    MigrationCancelling,
+    MigrationFinished,
+    MigrationPaused,
+    MigrationResumed,
+    MigrationStarted,
+    StoreCleared,
+)
+from tui.formatting import clock_time, counted, duration, percent, progress, rate, safe
+from tui.view_model.display import EventLine, MigrationLine, StateSign, Tone
+
+# In terminal cells. A server id has at most 64 characters, an error is cut at 200.
+_ID_CELLS = 64
+_ERROR_CELLS = 200
+
+
+def event_line(event: Event, zone: tzinfo | None = None) -> EventLine:
+    """Return an event as a line.
+
+    Args:
+        event: what happened.
+        zone: whose time of day; None for this machine's.
+
+    Raises:
+        TypeError: the event is of a type that has no sentence.
+    """
+    sentence, tone = _said(event)
+    return EventLine(event.sequence, clock_time(event.at_ms, zone), sentence, tone)
+
+
+def migration_line(now: MigrationProgress) -> MigrationLine:
+    """Return a migration as one line: who, how far, how fast, how long still."""
+    parts = [f"{safe(now.server_id, _ID_CELLS)} {_doing(now)}"]
+    tone = Tone.WARNING
+    if now.error is not None:
+        tone = Tone.BAD
+        parts.append(f"stopped by an error: {safe(now.error, _ERROR_CELLS)}")
+    elif now.state is MigrationState.PAUSED:
+        parts.append("paused")
+    else:
+        parts.append(rate(now.keys_per_second, "keys"))
+        if now.eta_seconds is not None:
+            parts.append(f"{duration(now.eta_seconds)} left")
+    return MigrationLine(
+        server_id=now.server_id,
+        fraction=now.fraction,
+        paused=now.state is MigrationState.PAUSED,
+        sentence=", ".join(parts),
+        tone=tone,
+    )
+
+
+def state_sign(state: ServerState, now: MigrationProgress | None) -> StateSign:
+    """Return how a server's state is shown, while the migration is as far as `now` says."""
+    if state is ServerState.UP or now is None:
+        return StateSign("●", state.value, Tone.GOOD)
+    if now.error is not None:
+        return StateSign("✖", _doing(now), Tone.BAD)
+    sign = "○" if now.state is MigrationState.PAUSED else "↻"
+    return StateSign(sign, _doing(now), Tone.WARNING)
+
+
+def _doing(now: MigrationProgress) -> str:
+    verb = "joining" if now.kind is ChangeKind.ADD else "leaving"
+    return f"{'undoing' if now.cancelling else verb} {progress(now.fraction)}"
+
+
+def _said(event: Event) -> tuple[str, Tone]:
+    match event:
+        case MigrationStarted():
+            return _started(event), Tone.WARNING
+        case MigrationPaused(error=None):
+            return f"{_who(event.server_id)}: the move is paused", Tone.WARNING
+        case MigrationPaused():
+            reason = safe(event.error or "", _ERROR_CELLS)
+            return f"{_who(event.server_id)}: the move stopped: {reason}", Tone.BAD
+        case MigrationResumed():
+            return f"{_who(event.server_id)}: the move goes on", Tone.WARNING
+        case MigrationCancelling():
+            return f"{_who(event.server_id)}: cancelled, what moved goes back", Tone.WARNING
+        case MigrationFinished():
+            return _finished(event), Tone.GOOD
+        case StoreCleared():
+            keys, servers = counted(event.keys, "key"), counted(event.servers, "server")
+            return f"cleared: {keys} and {servers} removed", Tone.WARNING
+        case _:
+            raise TypeError(f"no sentence for an event of type {type(event).__name__}")
+
+
+def _started(event: MigrationStarted) -> str:
+    verb = "joins" if event.joining else "leaves"
+    if not event.peers:
+        which = "first" if event.joining else "last"
+        return f"{_who(event.server_id)} {verb}: it is the {which} server"
+    much = f"{percent(event.fraction)}; ideal {percent(event.ideal_fraction)}"
+    way = "from" if event.joining else "to"
+    if not event.keys:
+        return f"{_who(event.server_id)} {verb}: no keys to move ({much} of the ring)"
+    return (
+        f"{_who(event.server_id)} {verb}: {counted(event.keys, 'key')} ({much}) "
+        f"move{'s' if event.keys == 1 else ''} {way} {counted(event.peers, 'server')}"
+    )
+
+
+def _finished(event: MigrationFinished) -> str:
+    took = duration(event.seconds)
+    if event.cancelled:
+        what = "join" if event.joining else "leave"
+        return f"{_who(event.server_id)} did not {what}: all is back where it was after {took}"
+    verb = "joined" if event.joining else "left"
+    if not event.keys:
+        return f"{_who(event.server_id)} {verb}: no keys had to move"
+    return f"{_who(event.server_id)} {verb}: {counted(event.keys, 'key')} moved in {took}"
+
+
+def _who(server_id: str) -> str:
+    return safe(server_id, _ID_CELLS)
