@@ -21,7 +21,7 @@ An error carries what it is about as attributes; its message is one line that sa
 every outside text escaped and capped, and no value that was stored.
 """
 
-from core.safe_text import visible
+from core.safe_text import quoted, visible
 
 
 class StoreError(Exception):
@@ -59,7 +59,7 @@ class UnknownServerError(StoreError, LookupError):
     """
 
     def __init__(self, server_id: str) -> None:
-        super().__init__(f"no server {visible(server_id)!r} in the ring: see get_servers()")
+        super().__init__(f"no server {quoted(server_id)} in the ring: see get_servers()")
         self.server_id = server_id
 
 

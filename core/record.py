@@ -6,7 +6,7 @@ Knows nothing of servers or the ring.
 from typing import Final, NamedTuple
 
 from core.errors import InvalidKeyError, InvalidValueError
-from core.safe_text import visible
+from core.safe_text import quoted
 
 Value = str | bytes
 
@@ -57,11 +57,11 @@ def checked_key(key: object) -> str:
         size = _utf8_size(text)
         if size is None:
             raise InvalidKeyError(
-                f"key {visible(text)!r} has a lone surrogate, which UTF-8 can't encode"
+                f"key {quoted(text)} has a lone surrogate, which UTF-8 can't encode"
             )
         if size > MAX_KEY_BYTES:
             raise InvalidKeyError(
-                f"key {visible(text, 40)!r} is {size:,} bytes long: at most {MAX_KEY_BYTES:,}"
+                f"key {quoted(text, 40)} is {size:,} bytes long: at most {MAX_KEY_BYTES:,}"
             )
     return text
 

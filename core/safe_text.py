@@ -49,6 +49,15 @@ def visible(text: str, limit: int = 80) -> str:
     return "".join(pieces) + ELLIPSIS
 
 
+def quoted(text: str, limit: int = 80) -> str:
+    r"""Return `visible` text in quotes, for a sentence.
+
+    >>> quoted("a\x1bb")
+    "'a\\x1bb'"
+    """
+    return f"'{visible(text, limit)}'"
+
+
 def _spelled(character: str) -> str:
     if unicodedata.category(character) not in _INVISIBLE_CATEGORIES:
         return character

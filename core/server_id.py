@@ -3,7 +3,7 @@
 import re
 
 from core.errors import InvalidServerIdError
-from core.safe_text import visible
+from core.safe_text import quoted
 
 MAX_SERVER_ID_LENGTH = 64
 _ALLOWED = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_SERVER_ID_LENGTH}}}")
@@ -20,7 +20,7 @@ def checked_server_id(server_id: object) -> str:
     text = str.__str__(server_id)
     if _ALLOWED.fullmatch(text) is None:
         raise InvalidServerIdError(
-            f"server id {visible(text, 40)!r} is not allowed: "
+            f"server id {quoted(text, 40)} is not allowed: "
             f"1 to {MAX_SERVER_ID_LENGTH} of A-Z a-z 0-9 . _ - :"
         )
     return text

@@ -6,6 +6,7 @@ slots that a vnode falls into need a bisect.
 """
 
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import NamedTuple
@@ -41,7 +42,16 @@ class RingView:
         hash_function: gives a key its position; shaped as `mmh3.hash`.
     """
 
-    __slots__ = ("_hash", "_positions", "_shares", "_table", "epoch", "vnodes", "weights")
+    __slots__ = (
+        "_hash",
+        "_positions",
+        "_shares",
+        "_table",
+        "_vnode_counts",
+        "epoch",
+        "vnodes",
+        "weights",
+    )
 
     def __init__(
         self,
@@ -57,6 +67,7 @@ class RingView:
         self._positions: list[int] = []
         self._table: list[str | None] = []
         self._shares: Mapping[str, float] | None = None
+        self._vnode_counts: Mapping[str, int] | None = None
 
     @property
     def servers(self) -> tuple[str, ...]:
@@ -128,7 +139,10 @@ class RingView:
             yield Range(distinct[index - 1], end), self.replicas(end, count)
 
     def shares(self) -> Mapping[str, float]:
-        """Return the fraction (0 to 1) of all positions whose primary each server is."""
+        """Return the fraction (0 to 1) of all positions whose primary each server is.
+
+        O(vnodes log vnodes) the first time, then O(1).
+        """
         if self._shares is None:
             sizes = dict.fromkeys(self.servers, 0)
             for ring_range, (primary, *_) in self.ranges():
@@ -138,12 +152,12 @@ class RingView:
             )
         return self._shares
 
-    def vnode_counts(self) -> dict[str, int]:
-        """Return how many vnodes each server has. O(vnodes)."""
-        counts = dict.fromkeys(self.servers, 0)
-        for vnode in self.vnodes:
-            counts[vnode.server_id] += 1
-        return counts
+    def vnode_counts(self) -> Mapping[str, int]:
+        """Return how many vnodes each server has. O(vnodes) the first time, then O(1)."""
+        if self._vnode_counts is None:
+            counts = Counter(vnode.server_id for vnode in self.vnodes)
+            self._vnode_counts = MappingProxyType(dict(counts))
+        return self._vnode_counts
 
     def _index_at(self, position: int) -> int:
         index = bisect_left(self.positions, position)
