@@ -17,6 +17,7 @@ from tui.view_model.display import (
     Tone,
 )
 from tui.view_model.fold import fold
+from tui.view_model.load import load_view
 from tui.view_model.marks import COLOURS, Mark
 from tui.view_model.moving import Displaced
 from tui.view_model.rates import GRAPH_SECONDS
@@ -41,5 +42,6 @@ __all__ = [
     "Tone",
     "event_line",
     "fold",
+    "load_view",
     "sort_rows",
 ]
