@@ -217,13 +217,15 @@ class KeyValueStore:
             InvalidValueError: not `str` or `bytes` of at most 16 MiB.
             NoServersError: the ring has no server.
         """
-        # What most callers pass is checked here, at a third of the price of two calls.
+        # What most callers pass is checked here, at a third of the price of two calls. A function
+        # is fetched before it is called: calling an attribute of a slot takes 30 ns longer.
         if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
             key = checked_key(key)
         if type(value) is not str or not value.isascii() or len(value) > MAX_VALUE_BYTES:
             value = checked_value(value)
+        hash_function, next_version = self._hash, self._next_version
         try:
-            position = self._hash(key.encode(), SEED, False)
+            position = hash_function(key.encode(), SEED, False)
         except UnicodeEncodeError:
             checked_key(key)
             raise
@@ -237,7 +239,10 @@ class KeyValueStore:
                 route = route.at(position)
             if self._yield_point is not None:
                 self._yield_point("set.routed")
-            route.records[key] = (value, self._next_version(), NEVER_EXPIRES)
+            records, keys = route.records, route.keys
+            if keys is not None and key not in records:
+                keys[key] = None
+            records[key] = (value, next_version(), NEVER_EXPIRES)
             route.counters.writes += 1
         finally:
             lock.release()
@@ -254,8 +259,9 @@ class KeyValueStore:
             InvalidKeyError: `key` could not be a key.
         """
         # A key that is found was checked when it was stored, so only a miss checks it.
+        hash_function = self._hash
         try:
-            route = self._slots[self._hash(key.encode(), SEED, False) >> SLOT_SHIFT]
+            route = self._slots[hash_function(key.encode(), SEED, False) >> SLOT_SHIFT]
             if self._yield_point is not None:
                 self._yield_point("get.routed")
             record = route.records.get(key)
@@ -283,6 +289,8 @@ class KeyValueStore:
             if self._yield_point is not None:
                 self._yield_point("remove.routed")
             record = route.records.pop(key, None)
+            if route.keys is not None:
+                route.keys.pop(key, None)
             route.counters.writes += 1
         return record is not None
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from core.errors import NoServersError, StoreClosedError
 from core.record import Record
 from core.ring.hashing import SEED, HashFunction
-from core.servers.server import Records
+from core.servers.server import Records, Server
 from core.stripes import (
     LAST_POSITION,
     POSITION_BITS,
@@ -31,7 +31,7 @@ SLOT_SHIFT = POSITION_BITS - _SLOT_BITS
 _SLOTS = 1 << _SLOT_BITS
 
 Owners = tuple[str, ...]
-RecordsOf = Callable[[str, int], Records]
+ServerOf = Callable[[str], Server]
 
 
 class OperationCounters:
@@ -62,21 +62,25 @@ class Route:
     Attributes:
         owners: the ids of the servers that hold them, primary first; empty without a server.
         records: what to read and write them through.
+        keys: the keys of the stripe, for a writer to keep up to date; None if that is not its job.
         counters: the primary's counters.
         segments: in a split route, the highest position of each part and its route; else None.
     """
 
-    __slots__ = ("counters", "owners", "records", "segments")
+    __slots__ = ("counters", "keys", "owners", "records", "segments")
 
     def __init__(
         self,
         owners: Owners,
         records: Records,
         counters: OperationCounters,
+        *,
+        keys: dict[str, None] | None = None,
         segments: "tuple[tuple[int, Route], ...] | None" = None,
     ) -> None:
         self.owners = owners
         self.records = records
+        self.keys = keys
         self.counters = counters
         self.segments = segments
 
@@ -99,6 +103,9 @@ class _SplitRecords:
     def _route_of(self, key: str) -> Route:
         return self.route.at(self._hash(key.encode(), SEED, False))
 
+    def __contains__(self, key: object, /) -> bool:
+        return isinstance(key, str) and key in self._route_of(key).records
+
     def get(self, key: str, /) -> Record | None:
         route = self._route_of(key)
         route.counters.reads += 1
@@ -114,6 +121,9 @@ class _SplitRecords:
 class _NoRecords:
     """Where there is no server: nothing is found, nothing can be put."""
 
+    def __contains__(self, key: object, /) -> bool:
+        return False
+
     def get(self, key: str, /) -> Record | None:
         return None
 
@@ -126,6 +136,9 @@ class _NoRecords:
 
 class _ClosedRecords:
     """Where a closed store's operations end."""
+
+    def __contains__(self, key: object, /) -> bool:
+        raise StoreClosedError
 
     def get(self, key: str, /) -> Record | None:
         raise StoreClosedError
@@ -147,18 +160,18 @@ class RoutingTable:
     Always true: the routes of the slots, in order, cover every position exactly once.
 
     Args:
-        records_of: returns the records of a server (by id) and a stripe.
+        server_of: returns a server by its id.
         counters_of: returns the counters of a server (by id).
         hash_function: gives a key its position.
     """
 
     def __init__(
         self,
-        records_of: RecordsOf,
+        server_of: ServerOf,
         counters_of: Callable[[str], OperationCounters],
         hash_function: HashFunction,
     ) -> None:
-        self._records_of = records_of
+        self._server_of = server_of
         self._counters_of = counters_of
         self._hash = hash_function
         self._unowned = Route((), _NoRecords(), OperationCounters())
@@ -236,8 +249,13 @@ class RoutingTable:
         stripe = position >> STRIPE_SHIFT
         route = self._routes.get((owners, stripe))
         if route is None:
-            primary = owners[0]
-            route = Route(owners, self._records_of(primary, stripe), self._counters_of(primary))
+            server = self._server_of(owners[0])
+            route = Route(
+                owners,
+                server.records(stripe),
+                self._counters_of(owners[0]),
+                keys=server.keys(stripe),
+            )
             self._routes[owners, stripe] = route
         return route
 
@@ -273,5 +291,5 @@ class RoutingTable:
         if len(parts) == 1:
             return parts[0][1]
         records = _SplitRecords(self._hash)
-        records.route = Route((), records, OperationCounters(), parts)
+        records.route = Route((), records, OperationCounters(), segments=parts)
         return records.route

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from core.cluster.routing import OperationCounters, RoutingTable
 from core.record import Entry
 from core.ring.hashing import SEED, HashFunction
-from core.servers.server import Records, Server, ServerFactory
+from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
 
 YieldPoint = Callable[[str], None]
@@ -40,7 +40,9 @@ class Shards:
         self.moving = threading.Lock()
         # Copies that a failed move left behind, and could not remove: no truth, and not counted.
         self.leftovers: set[tuple[str, int, int]] = set()
-        self.routing = RoutingTable(self._records_of, self.counters.__getitem__, hash_function)
+        self.routing = RoutingTable(
+            self.servers.__getitem__, self.counters.__getitem__, hash_function
+        )
 
     def position_of(self, key: str) -> int:
         """Return the position of `key`."""
@@ -107,9 +109,6 @@ class Shards:
             self.routing.close()
             for server in self.servers.values():
                 server.close()
-
-    def _records_of(self, server_id: str, stripe: int) -> Records:
-        return self.servers[server_id].records(stripe)
 
     def _sorted_servers(self) -> list[tuple[str, Server]]:
         return sorted(self.servers.items())

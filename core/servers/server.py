@@ -17,7 +17,11 @@ class RangeSize(NamedTuple):
 
 
 class Records(Protocol):
-    """One server's records of one stripe. A plain dict is one."""
+    """One server's records of a stripe, and perhaps of more. A plain dict is one."""
+
+    def __contains__(self, key: object, /) -> bool:
+        """Whether there is a record under `key`."""
+        ...
 
     def get(self, key: str, /) -> Record | None:
         """Return the record under `key`, or None."""
@@ -47,6 +51,13 @@ class Server(Protocol):
 
     def records(self, stripe: int) -> Records:
         """Return the live records of `stripe`: the same object, with today's content, each time."""
+        ...
+
+    def keys(self, stripe: int) -> dict[str, None] | None:
+        """Return the live keys of `stripe`, for who writes through `records` to keep up to date.
+
+        None where `records` does that itself.
+        """
         ...
 
     def get(self, position: int, key: str) -> Record | None:

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cluster.routing import SLOT_SHIFT, OperationCounters, Owners, RoutingTable
-from core.record import NEVER_EXPIRES, Record
-from core.ring.hashing import murmur3
+from core.record import NEVER_EXPIRES
+from core.ring.hashing import murmur3, position_of
+from core.servers.memory_server import MemoryServer
 from core.stripes import LAST_POSITION, STRIPE_SHIFT
 
 SLOT = 1 << SLOT_SHIFT
@@ -24,12 +25,11 @@ owners = st.sampled_from([(), ("alpha",), ("bravo",), ("charlie",)])
 
 
 def new_table() -> RoutingTable:
-    stored: dict[tuple[str, int], dict[str, Record]] = {}
-    return RoutingTable(
-        lambda server_id, stripe: stored.setdefault((server_id, stripe), {}),
-        lambda _: OperationCounters(),
-        murmur3,
-    )
+    servers = {
+        server_id: MemoryServer(server_id, position_of)
+        for server_id in ("alpha", "bravo", "charlie")
+    }
+    return RoutingTable(servers.__getitem__, lambda _: OperationCounters(), murmur3)
 
 
 @settings(max_examples=200)

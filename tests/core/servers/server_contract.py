@@ -99,18 +99,33 @@ class ServerContract(ABC):
         assert server.discard(stripe << STRIPE_SHIFT, last_position_of(stripe)) == len(gone)
         assert server.count() == len(entries) - len(gone)
 
-    def test_the_records_of_a_stripe_are_live(self, server: Server) -> None:
+    def test_the_records_and_keys_of_a_stripe_are_live(self, server: Server) -> None:
         one, stripe = entry("key"), stripe_of(position_of("key"))
-        records = server.records(stripe)
+        records, keys = server.records(stripe), server.keys(stripe)
         assert records.get("key") is None
+        assert "key" not in records
         server.apply(one)
         assert records.get("key") == one.record
+        assert "key" in records
+        assert keys is None or "key" in keys
         records["key"] = ("newer", 2, NEVER_EXPIRES)
         assert server.get(one.position, "key") == ("newer", 2, NEVER_EXPIRES)
         assert records.pop("key", None) == ("newer", 2, NEVER_EXPIRES)
+        if keys is not None:
+            del keys["key"]
         assert records.pop("key", None) is None
         assert server.get(one.position, "key") is None
         assert server.count() == 0
+
+    def test_what_a_writer_puts_into_records_and_keys_is_listed(self, server: Server) -> None:
+        one, stripe = entry("key"), stripe_of(position_of("key"))
+        keys = server.keys(stripe)
+        if keys is not None:
+            keys["key"] = None
+            assert server.scan(0, LAST_POSITION) == []
+            assert server.measure(0, LAST_POSITION) == (0, 0)
+        server.records(stripe)["key"] = one.record
+        assert server.scan(0, LAST_POSITION) == [one]
 
     def test_live_records_survive_a_discard(self, server: Server) -> None:
         one = entry("key")
