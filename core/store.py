@@ -15,7 +15,7 @@ from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
 from core.cluster.plan import Plan
 from core.cluster.range_mover import RangeMover
-from core.cluster.routing import SLOT_SHIFT
+from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, StoreSnapshot
 from core.errors import InvalidKeyError, InvalidOptionError, NoServersError, UnknownServerError
@@ -229,12 +229,11 @@ class KeyValueStore:
         except UnicodeEncodeError:
             checked_key(key)
             raise
-        if self._yield_point is not None:
-            self._yield_point("set.hashed")
-        lock = self._locks[position >> STRIPE_SHIFT]
+        slot = position >> SLOT_SHIFT
+        lock = self._locks[slot >> STRIPE_OF_SLOT_SHIFT]
         lock.acquire()  # `with` takes twice as long
         try:
-            route = self._slots[position >> SLOT_SHIFT]
+            route = self._slots[slot]
             if route.segments is not None:
                 route = route.at(position)
             if self._yield_point is not None:

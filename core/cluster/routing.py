@@ -29,6 +29,7 @@ from core.stripes import (
 _SLOT_BITS = 16
 SLOT_SHIFT = POSITION_BITS - _SLOT_BITS
 _SLOTS = 1 << _SLOT_BITS
+STRIPE_OF_SLOT_SHIFT = STRIPE_SHIFT - SLOT_SHIFT
 
 Owners = tuple[str, ...]
 ServerOf = Callable[[str], Server]
