@@ -1,0 +1,63 @@
+"""``make bench``: every figure of the project, measured in one run.
+
+``python -m tests.benchmarks [--json] [NAME ...]`` measures the named groups, or all of them.
+"""
+
+import json
+import platform
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+
+from tests.benchmarks import join, operations
+from tests.benchmarks.measure import Figure
+
+GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "operations": operations.figures,
+    "join": join.figures,
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print a table (or JSON) and return 1 if a bar was missed."""
+    as_json = "--json" in arguments
+    names = [name for name in arguments if not name.startswith("-")] or list(GROUPS)
+    unknown = set(names) - set(GROUPS)
+    if unknown:
+        sys.stderr.write(f"no group {', '.join(sorted(unknown))}: {', '.join(GROUPS)}\n")
+        return 2
+    machine = f"Python {platform.python_version()}, {platform.machine()}, {_processor()}"
+    if not as_json:
+        sys.stdout.write(f"{machine}, {time.strftime('%Y-%m-%d')}\n\n")
+    figures: list[Figure] = []
+    for name in names:
+        for figure in GROUPS[name]():
+            figures.append(figure)
+            if not as_json:
+                sys.stdout.write(_line(figure))
+                sys.stdout.flush()
+    if as_json:
+        report = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    return 1 if any(figure.met is False for figure in figures) else 0
+
+
+def _line(figure: Figure) -> str:
+    verdict = {None: "", True: "met", False: "MISSED"}[figure.met]
+    value = f"{figure.value:,.2f}" if figure.value < 1_000 else f"{figure.value:,.0f}"
+    return f"{figure.name:<52} {value:>12} {figure.unit:<5} {figure.bar:<12} {verdict}\n".rstrip(
+        " "
+    )
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as lines:
+            return next(line.split(":")[1].strip() for line in lines if "model name" in line)
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown processor"
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
