@@ -1,6 +1,7 @@
 """What can be given on the command line: kinds of arguments, and options that commands share."""
 
 import math
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, TypeVar
@@ -8,6 +9,7 @@ from typing import NamedTuple, TypeVar
 import click
 
 from core.errors import (
+    InvalidOptionError,
     InvalidServerIdError,
     LastServerError,
     ServerExistsError,
@@ -23,6 +25,7 @@ from core.workload.load_settings import (
     MIN_OPERATIONS_PER_SECOND,
 )
 from core.workload.ycsb import Workload
+from tui.actions import ACTIONS, keys_by_action
 from tui.formatting import counted
 from tui.server_names import server_names
 
@@ -112,6 +115,27 @@ def read_rate(context: click.Context, option: click.Parameter, text: str) -> flo
             f"to {MAX_OPERATIONS_PER_SECOND:,.0f}"
         )
     return rate
+
+
+def read_bindings(
+    context: click.Context, option: click.Parameter, texts: tuple[str, ...]
+) -> dict[str, str]:
+    """Return other keys for actions, by the action's id.
+
+    Raises:
+        click.BadParameter: says what is wrong.
+    """
+    bindings: dict[str, str] = {}
+    for text in texts:
+        action_id, equals, keys = text.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{_shown(text)} is not ACTION=KEY")
+        bindings[action_id] = keys
+    try:
+        keys_by_action(bindings)
+    except InvalidOptionError as error:
+        raise click.BadParameter(str(error)) from error
+    return bindings
 
 
 def _read_server(text: str) -> ServerSpec:
@@ -244,6 +268,46 @@ def load_options(default_rate: float | None) -> Callable[[Command], Command]:
         return workload(threads(rate(seed(command))))
 
     return add
+
+
+def dashboard_options(command: Command) -> Command:
+    """Add the options that say how the dashboard looks and behaves."""
+    readonly = click.option(
+        "--readonly", is_flag=True, help="Refuse every change while the dashboard is open."
+    )
+    theme = click.option(
+        "--theme",
+        metavar="NAME",
+        help="The colours to begin with, such as ringtop-light; the palette shows them all.",
+    )
+    refresh = click.option(
+        "--refresh",
+        type=click.FloatRange(0.05, 60),
+        default=0.5,
+        show_default=True,
+        metavar="S",
+        help="Seconds from one picture to the next.",
+    )
+    keys_per_second = click.option(
+        "--keys-per-second",
+        type=click.FloatRange(0, min_open=True),
+        metavar="N",
+        help="How many keys to move at most when servers change, so that it can be watched.",
+    )
+    bind = click.option(
+        "--bind",
+        "bindings",
+        multiple=True,
+        callback=read_bindings,
+        metavar="ACTION=KEY",
+        help="Give an action of the list below another key; can be given several times.",
+    )
+    return readonly(theme(refresh(keys_per_second(bind(command)))))
+
+
+def bindable_actions(width: int) -> str:
+    """Return the ids of the actions, in lines of at most `width` characters."""
+    return textwrap.fill(", ".join(action.id for action in ACTIONS), width)
 
 
 def ascii_option(command: Command) -> Command:

@@ -18,6 +18,7 @@ from tui.json_documents import (
     snapshot_document,
 )
 from tui.observation import Observation, observe
+from tui.view_model import fold, load_view
 
 # The contract with whoever wrote a script: fields may be added here, and nothing else may happen.
 LATENCY = {"mean_ns": float, "p50_ns": int, "p99_ns": int, "p999_ns": int, "maximum_ns": int}
@@ -126,6 +127,14 @@ def store() -> KeyValueStore:
     return store
 
 
+def observed_once(store: KeyValueStore) -> Observation:
+    """Look at one moment only, of which no rates are known."""
+    load = LoadGenerator(store, LoadSettings(key_count=100))
+    snapshot, load_now = store.snapshot(), load.snapshot()
+    view = fold(snapshot, load_view(load_now))
+    return Observation(snapshot, load_now, load_now.since(load_now), view)
+
+
 def observed(store: KeyValueStore, *, running: bool) -> Observation:
     with LoadGenerator(store, LoadSettings(key_count=100, workload=Workload.A)) as load:
         load.load()
@@ -161,6 +170,11 @@ def test_a_snapshot_of_a_running_load_has_real_rates(
     assert load["operations_per_second"] == pytest.approx(load["operations"] / load["seconds"])
     assert sum(server["operations_per_second"] for server in servers) > 0
     assert load["p50_ns"] <= load["p99_ns"] <= load["maximum_ns"]
+
+
+def test_rates_that_are_not_known_are_0(store: KeyValueStore) -> None:
+    document = read_back(snapshot_document(observed_once(store)))
+    assert list(differences(SNAPSHOT, document)) == []
 
 
 def test_a_store_without_anything_has_the_same_fields() -> None:

@@ -54,6 +54,7 @@ def expected(octets: bytes, longest_line: int) -> tuple[list[tuple[str, str]], l
 @example(b"\xef\xbb\xbf\n")
 @example(b"\r")
 @example(b"\tvalue\n")
+@example(b"key\t" + b"v" * 9_000 + b"\nkey\n")
 def test_every_line_is_a_key_or_is_told_to_be_bad(octets: bytes) -> None:
     batch, lines = parsed(octets, longest_line=SHORT_LINES)
     entries, bad, line_count = expected(octets, SHORT_LINES)
@@ -128,7 +129,8 @@ def test_a_line_without_an_end_is_not_kept_in_memory() -> None:
     parser = KeyParser()
     for _ in range(3 * LONGEST_LINE_BYTES // (1 << 20)):
         assert parser.feed(bytes(1 << 20)) == KeyBatch()
-    assert sum(map(len, parser._begun)) <= LONGEST_LINE_BYTES
+        assert sum(map(len, parser._begun)) <= LONGEST_LINE_BYTES
+    assert parser._begun == []
     batch = parser.feed(b"\nuser:1\n")
     assert batch.entries == [("user:1", "")]
     assert batch.bad == [BadLine(1, f"the line is longer than {LONGEST_LINE_BYTES:,} bytes")]
