@@ -157,26 +157,34 @@ class _Drawing:
             self.canvas.write(row, column, mark.letter, self._look.server(mark))
 
     def draw_middle(self, lines: Sequence[str]) -> None:
-        """Write lines into the middle, centred; what does not fit is left out.
+        """Write lines into the middle, centred; what does not fit is left out, the last first.
 
         Of a found key the letter of its server has to do where there is no room for the name.
         """
-        widest = max((gap.width for gap in self._shape.gaps), default=0)
-        shown = [(line, PLAIN) for line in lines if cell_len(safe(line, _LINE_CELLS)) <= widest]
+        gaps = self._shape.gaps
+        widest = max((gap.width for gap in gaps), default=0)
+        words = [(safe(line, _LINE_CELLS), PLAIN) for line in lines]
+        shown = [(line, style) for line, style in words if cell_len(line) <= widest]
         if self._found is not None:
-            style = self._look.server(self._marks.get(self._found.primary)) + BOLD
-            name = f"◆ {safe(self._found.primary, _LINE_CELLS)}"
             mark = self._marks.get(self._found.primary)
+            name = f"◆ {safe(self._found.primary, _LINE_CELLS)}"
             if mark is not None and cell_len(name) > widest:
                 name = f"◆ {mark.letter}"
-            shown.insert(0, (name, style))
-        gaps = self._shape.gaps
-        shown = shown[: sum(gap.width > 0 for gap in gaps)]
+            shown.insert(0, (name, self._look.server(mark) + BOLD))
+        while len(shown) > 1 and not self._fits(shown):
+            shown.pop()
         first = (len(gaps) - len(shown)) // 2
         for row, (line, style) in enumerate(shown, start=first):
             text = safe(line, gaps[row].width)
             column = gaps[row].column + (gaps[row].width - cell_len(text)) // 2
             self.canvas.write(row, column, text, style)
+
+    def _fits(self, lines: Sequence[tuple[str, Style]]) -> bool:
+        gaps = self._shape.gaps
+        first = (len(gaps) - len(lines)) // 2
+        return len(lines) <= len(gaps) and all(
+            cell_len(line) <= gaps[row].width for row, (line, _) in enumerate(lines, start=first)
+        )
 
     def _signs_of(self, found: KeyPlacement | PositionPlacement) -> dict[int, _Sign]:
         """Return the spokes that carry a sign: the vnode's, and over it the key's."""

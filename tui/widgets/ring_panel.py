@@ -77,7 +77,7 @@ class RingPanel(DrawingPanel):
 def _centre(picture: RingPicture) -> tuple[str, ...]:
     """Return what the middle of the ring says, the most important first."""
     if not picture.marks:
-        return ("no servers", "empty")
+        return ("empty",)
     return (
         counted(len(picture.marks), "server"),
         counted(len(picture.view.vnodes), "vnode"),
