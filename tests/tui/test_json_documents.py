@@ -198,7 +198,8 @@ def test_a_plan_has_its_fields_and_adds_up(store: KeyValueStore, change: str) ->
     assert isinstance(transfers, list)
     assert isinstance(servers, list)
     assert document["change"] == change
-    assert sum(transfer["keys"] for transfer in transfers) == document["keys_moved"] > 0
+    assert transfers
+    assert sum(transfer["keys"] for transfer in transfers) == document["keys_moved"]
     for field in ("keys_before", "keys_after"):
         assert sum(server[field] for server in servers) == document["total_keys"] == 300
 
