@@ -412,4 +412,4 @@ def _whose_keys(made: Plan, keys_from: str | None) -> str:
     total = counted(made.total_keys, "key")
     if keys_from is None:
         return f"Counted with {total} made up as a sample; --keys-from counts yours."
-    return f"Counted with {total} from {named(keys_from)}."
+    return f"Counted with {total} from {named(keys_from)}; the sizes are those of its lines."

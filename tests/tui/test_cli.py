@@ -180,7 +180,9 @@ def test_a_plan_tells_whose_keys_were_counted(capsys: Capture, tmp_path: Path) -
     )
     source = written(tmp_path / "keys", "".join(f"user:{number}\n" for number in range(300)))
     own = inside(capsys, "plan", "--add", "echo", "--keys-from", source)
-    assert own.output.endswith(f"\nCounted with 300 keys from '{source}'.\n")
+    assert own.output.endswith(
+        f"\nCounted with 300 keys from '{source}'; the sizes are those of its lines.\n"
+    )
 
 
 def test_a_plan_counts_the_very_keys_that_were_given(capsys: Capture, tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from tests.tui.command_line import (
 )
 
 INTERRUPTED, NOBODY_READS = 130, 141
+CURSOR_SHOWN = b"\x1b[?25h"
 
 
 def finished(process: subprocess.Popen[bytes]) -> tuple[int, str]:
@@ -222,6 +223,7 @@ def test_progress_is_for_terminals_and_an_interrupt_ends_a_bench_quietly() -> No
             except OSError:
                 break  # how a terminal says that nobody is left
         assert b"Traceback" not in left
+        assert CURSOR_SHOWN in left
     finally:
         process.kill()
         process.wait()
