@@ -118,6 +118,10 @@ Actions for --bind:
 {bindable_actions(_EPILOG_WIDTH)}
 
 \b
+Completion in bash (for zsh and fish: zsh_source, fish_source):
+  eval "$(_RINGTOP_COMPLETE=bash_source ringtop)"
+
+\b
 Exit status: 0 done; 1 failed, or a bad line with --strict;
 2 wrong arguments, an unreadable file, or no terminal; 130 interrupted.
 """,
@@ -169,8 +173,8 @@ def ringtop(
         check_terminal()
     if with_load is None:
         with_load = keys_from is None
-    if keys_from is not None and not with_load:
-        _refuse_keys_beside_own(context)
+    with_samples = with_load or keys_from is None
+    _check_key_options(context, own=keys_from is not None, samples=with_samples)
     settings = LoadSettings(
         workload=workload,
         threads=threads,
@@ -184,7 +188,7 @@ def ringtop(
     ):
         if keys_from is not None:
             load_keys(store, keys_from, strict=strict)
-        if keys_from is None or with_load:
+        if with_samples:
             store_sample_keys(load)
         if with_load:
             load.start()
@@ -268,8 +272,7 @@ def plan(
         raise click.UsageError("give either --add ID or --remove ID", context)
     if weight is not None and added is None:
         raise click.UsageError("--weight is that of the server to --add", context)
-    if keys_from is not None:
-        _refuse_keys_beside_own(context)
+    _check_key_options(context, own=keys_from is not None, samples=keys_from is None)
     with _store_with(servers, virtual_nodes) as store:
 
         def make_plan() -> Plan:
@@ -396,10 +399,18 @@ def _refuse_options_before(context: click.Context, command: str) -> None:
             )
 
 
-def _refuse_keys_beside_own(context: click.Context) -> None:
-    """Refuse a number of sample keys where there will be none."""
-    if context.get_parameter_source("keys") is ParameterSource.COMMANDLINE:
+def _check_key_options(context: click.Context, *, own: bool, samples: bool) -> None:
+    """Refuse options about keys that there will be none of.
+
+    Args:
+        context: the command's.
+        own: whether there will be the user's own keys.
+        samples: whether there will be sample keys.
+    """
+    if not samples and context.get_parameter_source("keys") is ParameterSource.COMMANDLINE:
         raise click.UsageError("--keys makes sample keys, and --keys-from takes yours", context)
+    if not own and context.params["strict"]:
+        raise click.UsageError("--strict is about the lines of --keys-from", context)
 
 
 def _kind_of_keys(keys_from: str | None) -> str:

@@ -261,6 +261,12 @@ def test_own_keys_are_alone_unless_a_load_is_asked_for(
     assert with_load["load"]["state"] == "running"
 
 
+def test_no_load_leaves_the_sample_keys(capsys: Capture) -> None:
+    document = json.loads(inside(capsys, "--json", "--no-load", "--keys", "60").output)
+    assert document["total_keys"] == 60
+    assert document["load"]["state"] == "stopped"
+
+
 def test_the_same_seed_makes_the_same_store(capsys: Capture) -> None:
     def counts(seed: str) -> list[int]:
         document = json.loads(

@@ -1,6 +1,5 @@
 """The dashboard on a real terminal: keys from a pipe, the keyboard from the terminal."""
 
-import fcntl
 import os
 import pty
 import re
@@ -87,7 +86,7 @@ def dashboard(
 ) -> Iterator[Session]:
     """Open the dashboard on a terminal of its own; streams that are not given lead to it."""
     main_end, terminal = pty.openpty()
-    fcntl.ioctl(terminal, termios.TIOCSWINSZ, b"\x24\x00\x78\x00" + bytes(4))
+    termios.tcsetwinsize(terminal, (36, 120))
     before = termios.tcgetattr(terminal)
     process = subprocess.Popen(
         [sys.executable, "-c", LAUNCHER, os.ttyname(terminal), *arguments],
@@ -123,6 +122,25 @@ def test_keys_come_from_the_pipe_and_then_the_keyboard_from_the_terminal() -> No
     assert ALTERNATE_SCREEN_OFF in session.seen
     assert "● 4 up  12,345 keys".encode() in ESCAPES.sub(b"", session.seen)
     assert b"ringtop: 12,345 keys from standard input: 12,345 lines" in session.seen
+
+
+def test_a_theme_that_there_is_not_is_one_line_and_status_2() -> None:
+    with dashboard("--theme", "nope", "--keys", "5") as session:
+        assert session.wait_for_end() == 2
+    lines = session.seen.decode().splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("ringtop: no theme is called 'nope': ")
+    assert "ringtop-light" in lines[0]
+
+
+def test_actions_have_the_keys_that_were_given_to_them() -> None:
+    bindings = ("--bind", "quit=x", "--bind", "pause_picture=q")
+    with dashboard(*bindings, "--no-load", "--keys", "5") as session:
+        session.wait_for(OPEN)
+        session.type("q")
+        session.wait_for("PAUSED")
+        session.type("x")
+        assert session.wait_for_end() == 0
 
 
 def test_the_load_runs_from_the_beginning() -> None:
