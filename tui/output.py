@@ -28,6 +28,7 @@ Json = int | float | str | Sequence["Json"] | Mapping[str, "Json"]
 # Where neither COLUMNS nor a terminal says how wide the output is.
 _DEFAULT_WIDTH = 100
 _NARROWEST = 40
+_ANY_HEIGHT = 25
 _NOTICE_CHARACTERS = 400
 
 # By the names of the terminal's palette, which its user can read on whatever background it has.
@@ -46,7 +47,8 @@ _TERMINAL_LOOK = Look(
 
 def console_for_output() -> Console:
     """Return a console that knows what standard output can show; `printed` writes through it."""
-    return Console(width=_width(), highlight=False, markup=False, emoji=False)
+    # The width counts only together with a height, on which nothing depends here.
+    return Console(width=_width(), height=_ANY_HEIGHT, highlight=False, markup=False, emoji=False)
 
 
 def look_of(console: Console, *, ascii_only: bool) -> Look:
@@ -107,7 +109,10 @@ def _width() -> int:
         return max(_NARROWEST, int(columns))
     for descriptor in (1, 2, 0):
         try:
-            return max(_NARROWEST, os.get_terminal_size(descriptor).columns)
+            width = os.get_terminal_size(descriptor).columns
         except OSError:
             continue  # no terminal
+        # A terminal that does not know says 0.
+        if width > 0:
+            return max(_NARROWEST, width)
     return _DEFAULT_WIDTH

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 
@@ -330,3 +331,22 @@ def test_the_width_is_what_columns_says() -> None:
         outcome = as_user("--once", "--no-load", "--keys", "10", variables=variables)
         longest = max(map(len, outcome.output.splitlines()))
         assert columns - 20 < longest <= columns
+
+
+@pytest.mark.parametrize(("columns", "expected"), [(0, 100), (60, 60), (95, 95)])
+def test_the_width_is_the_terminal_s_where_it_knows(columns: int, expected: int) -> None:
+    main_end, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (24, columns))
+    process = subprocess.Popen(
+        [*RINGTOP, "--once", "--no-load", "--keys", "10"],
+        cwd=ROOT,
+        env=environment(TERM="dumb"),
+        stdin=subprocess.DEVNULL,
+        stdout=terminal,
+        stderr=subprocess.DEVNULL,
+    )
+    os.close(terminal)
+    printed = read_until(main_end, b"delta joined: no keys had to move")
+    assert process.wait(timeout=PATIENCE_SECONDS) == 0
+    os.close(main_end)
+    assert expected - 20 < max(map(len, printed.decode().splitlines())) <= expected
