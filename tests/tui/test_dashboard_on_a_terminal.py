@@ -143,6 +143,13 @@ def test_actions_have_the_keys_that_were_given_to_them() -> None:
         assert session.wait_for_end() == 0
 
 
+def test_the_keyboard_is_the_terminal_s_whatever_standard_input_is() -> None:
+    with dashboard("--no-load", "--keys", "5", stdin=subprocess.DEVNULL) as session:
+        session.wait_for(OPEN)
+        session.type("q")
+        assert session.wait_for_end() == 0
+
+
 def test_the_load_runs_from_the_beginning() -> None:
     with dashboard("--servers", "3", "--keys", "777") as session:
         session.wait_for("777 keys")
