@@ -321,7 +321,7 @@ class RingtopApp(App[None], inherit_bindings=False):
 
     # Actions
 
-    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
+    def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
         """Return what the palette offers: every action, and the themes."""
         for action in ACTIONS:
             if action.id not in ("palette", "back"):

@@ -151,6 +151,7 @@ class Dashboard(Screen[None], inherit_bindings=False):
             self.maximize(self.lookup, container=False)
         # At once, and not when its turn comes: the next key may be here already.
         self.set_focus(self.lookup.input)
+        self.lookup.input.select_all()
 
     def leave_lookup(self) -> None:
         """Go back to where the user was before they typed a key."""

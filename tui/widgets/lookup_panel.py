@@ -53,6 +53,7 @@ class LookupPanel(Vertical):
         """The typing is over."""
 
     DEFAULT_CLASSES = "panel"
+    ALLOW_MAXIMIZE = True
 
     def __init__(self) -> None:
         super().__init__(id="lookup")

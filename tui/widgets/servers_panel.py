@@ -36,7 +36,7 @@ class ServersPanel(Panel[ServerRow | str]):
         self.selected: str | None = None
         self.sorting = Sorting()
         self._layout = TableLayout(())
-        self._rows: tuple[ServerRow, ...] = ()
+        self.rows: tuple[ServerRow, ...] = ()
 
     def lines(self, frame: Frame, width: int, height: int) -> Sequence[ServerRow | str]:
         """Return a line for the titles and one for each server."""
@@ -44,7 +44,7 @@ class ServersPanel(Panel[ServerRow | str]):
             frame.view.servers, self.sorting.column, descending=self.sorting.descending
         )
         self._keep_selection(rows)
-        self._rows = rows
+        self.rows = rows
         layout = lay_out(rows, self.sorting, width)
         if layout != self._layout:
             self._layout = layout
@@ -72,16 +72,16 @@ class ServersPanel(Panel[ServerRow | str]):
     def select(self, server_id: str) -> None:
         """Select a server, and bring it into view."""
         before, self.selected = self.selected, server_id
-        for index, row in enumerate(self._rows, start=self.FIXED_LINES):
+        for index, row in enumerate(self.rows, start=self.FIXED_LINES):
             if row.server_id in (before, server_id):
                 self.redraw_line(index)
         self._show_selection()
 
     def move(self, lines: int) -> None:
         """Select a server some lines further down, or up below 0."""
-        if self._rows:
-            index = min(max(0, self._selected_index() + lines), len(self._rows) - 1)
-            self.select(self._rows[index].server_id)
+        if self.rows:
+            index = min(max(0, self._selected_index() + lines), len(self.rows) - 1)
+            self.select(self.rows[index].server_id)
 
     def sort_by(self, column: SortColumn) -> None:
         """Sort by a column; the other way round if that is how it is sorted."""
@@ -112,8 +112,8 @@ class ServersPanel(Panel[ServerRow | str]):
                 self.sort_by(column)
             return
         index = self.index_at(offset.y) - self.FIXED_LINES
-        if index < len(self._rows):
-            self.select(self._rows[index].server_id)
+        if index < len(self.rows):
+            self.select(self.rows[index].server_id)
 
     def _sort(self, sorting: Sorting) -> None:
         self.sorting = sorting
@@ -128,7 +128,7 @@ class ServersPanel(Panel[ServerRow | str]):
 
     def _selected_index(self) -> int:
         """Return the row of the selected server among those shown; 0 if it is not there."""
-        found = (index for index, row in enumerate(self._rows) if row.server_id == self.selected)
+        found = (index for index, row in enumerate(self.rows) if row.server_id == self.selected)
         return next(found, 0)
 
     def _show_selection(self) -> None:
