@@ -4,8 +4,12 @@ The bindings, the command palette, the footer, the help screen and the README's 
 from `ACTIONS`. Knows no widget: whoever carries an action out finds it by its id.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+
+from core.errors import InvalidOptionError
+from core.safe_text import quoted
 
 
 class Group(StrEnum):
@@ -45,17 +49,27 @@ class Action:
     @property
     def key_label(self) -> str:
         """The key as a reader knows it: ``?``, ``esc``, ``ctrl+p``."""
-        return _LABELS.get(self.keys[0], self.keys[0])
+        return key_label(self.keys[0])
 
 
 # The panels by the number that focuses them, which is also in their titles.
 PANELS = ("servers", "ring", "keys", "load", "lookup", "events")
 
-_LABELS = {"escape": "esc"}
+# Help and quit keep their places.
+_BEFORE_MIGRATION = 2
+
+_LABELS = {
+    "escape": "esc",
+    "left_square_bracket": "[",
+    "right_square_bracket": "]",
+    "pageup": "page up",
+    "pagedown": "page down",
+}
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("?",), "Help", "Show every key and what it does.", Group.GENERAL, 1),
     Action("quit", ("q",), "Quit", "Leave ringtop.", Group.GENERAL, 2),
+    Action("interrupt", ("ctrl+c",), "Leave", "Leave ringtop, from a dialog too.", Group.GENERAL),
     Action(
         "palette", ("ctrl+p",), "Palette", "Find an action by its name and do it.", Group.GENERAL, 8
     ),
@@ -78,6 +92,34 @@ ACTIONS: tuple[Action, ...] = (
             Group.VIEW,
         )
         for number, panel in enumerate(PANELS, start=1)
+    ),
+    Action("next_panel", ("tab",), "Next panel", "Go to the next panel.", Group.VIEW),
+    Action(
+        "previous_panel",
+        ("shift+tab",),
+        "Last panel",
+        "Go to the panel before.",
+        Group.VIEW,
+    ),
+    Action("line_down", ("down", "j"), "Down", "Select or show the next line.", Group.VIEW),
+    Action("line_up", ("up", "k"), "Up", "Select or show the line before.", Group.VIEW),
+    Action("page_down", ("pagedown",), "Page down", "Go down by half a panel.", Group.VIEW),
+    Action("page_up", ("pageup",), "Page up", "Go up by half a panel.", Group.VIEW),
+    Action("last_line", ("end", "G"), "Last line", "Go to the last line.", Group.VIEW),
+    Action("first_line", ("home", "g"), "First line", "Go to the first line.", Group.VIEW),
+    Action(
+        "ring_forward",
+        ("right",),
+        "Ring forward",
+        "Explain the next place on the ring, clockwise.",
+        Group.VIEW,
+    ),
+    Action(
+        "ring_back",
+        ("left",),
+        "Ring back",
+        "Explain the place before it on the ring.",
+        Group.VIEW,
     ),
     Action("maximize", ("m",), "Maximize", "Give the focused panel the whole screen.", Group.VIEW),
     Action(
@@ -164,10 +206,50 @@ ACTIONS: tuple[Action, ...] = (
 )
 
 
-def footer_actions() -> tuple[Action, ...]:
-    """Return the actions of the footer, the most important first."""
+def key_label(key: str) -> str:
+    """Return a key, as Textual names it or as a character, as a reader knows it."""
+    return _LABELS.get(key, key)
+
+
+def keys_by_action(keymap: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the keys of every action once some are remapped.
+
+    Args:
+        keymap: keys by the id of their action, several of them separated by commas.
+
+    Raises:
+        InvalidOptionError: an action is unknown, has no key, or shares one with another.
+    """
+    keys = {action.id: action.keys for action in ACTIONS}
+    for action_id, listed in keymap.items():
+        if action_id not in keys:
+            raise InvalidOptionError(f"no action is called {quoted(action_id)}")
+        keys[action_id] = tuple(key.strip() for key in listed.split(","))
+    users: dict[str, str] = {}
+    for action_id, its_keys in keys.items():
+        for key in its_keys:
+            if not key:
+                raise InvalidOptionError(f"{action_id} needs a key")
+            other = users.setdefault(key, action_id)
+            if other != action_id:
+                raise InvalidOptionError(
+                    f"the key {quoted(key)} can't be both {other} and {action_id}"
+                )
+    return keys
+
+
+def footer_actions(*, moving: bool = False) -> tuple[Action, ...]:
+    """Return the actions of the footer, the most important first.
+
+    Args:
+        moving: whether a migration is under way: what holds and cancels it comes to the front.
+    """
     ranked = [(action.footer_rank, action) for action in ACTIONS if action.footer_rank is not None]
-    return tuple(action for _, action in sorted(ranked, key=lambda pair: pair[0]))
+    usual = [action for _, action in sorted(ranked, key=lambda pair: pair[0])]
+    if not moving:
+        return tuple(usual)
+    held = [action for action in ACTIONS if action.group is Group.MIGRATION]
+    return (*usual[:_BEFORE_MIGRATION], *held, *usual[_BEFORE_MIGRATION:])
 
 
 def markdown_table() -> str:
@@ -183,4 +265,4 @@ def markdown_table() -> str:
 
 
 def _markdown_keys(action: Action) -> str:
-    return ", ".join(f"`{_LABELS.get(key, key)}`" for key in action.keys)
+    return ", ".join(f"`{key_label(key)}`" for key in action.keys)

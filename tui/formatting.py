@@ -33,17 +33,12 @@ _LONGEST_ESCAPE = len("\\U000e0001")
 # One cell each, so that what was laid out before stays where it is.
 _IN_ASCII = str.maketrans(
     {
-        "●": "*",
-        "○": "o",
-        "↻": "~",
-        "✖": "x",
-        "◆": "@",
-        "→": ">",
-        "…": ">",
-        "·": "-",
-        "–": "-",
-        "µ": "u",
-        "Δ": "d",
+        **dict(zip("●○↻✖◆→…·–µΔ▸▾▴", "*o~x@>>--ud>v^", strict=True)),
+        **dict.fromkeys("─━═┄▔▁▂▃▄▅▆▇▀", "-"),
+        **dict.fromkeys("│┃║▎▏▕▊▋▌▍▐", "|"),
+        **dict.fromkeys("╭╮╰╯┌┐└┘├┤┬┴┼", "+"),
+        **dict.fromkeys("█▉▓", "#"),
+        **dict.fromkeys("░▒", "."),
     }
 )
 
@@ -170,15 +165,24 @@ def to_ascii(text: Text) -> Text:
     """Return `text` in ASCII and in the same cells: signs by their likeness, all else as ``?``."""
     if text.plain.isascii():
         return text
-    pieces = [
-        character if character.isascii() else "?" * cell_len(character)
-        for character in text.plain.translate(_IN_ASCII)
-    ]
+    pieces = [_ascii_character(character) for character in text.plain]
     starts = [0]
     for piece in pieces:
         starts.append(starts[-1] + len(piece))
     spans = [Span(starts[span.start], starts[span.end], span.style) for span in text.spans]
     return Text("".join(pieces), style=text.style, no_wrap=text.no_wrap, end=text.end, spans=spans)
+
+
+def ascii_only(text: str) -> str:
+    """Return what `to_ascii` makes of a text without styles."""
+    return text if text.isascii() else "".join(map(_ascii_character, text))
+
+
+def _ascii_character(character: str) -> str:
+    if character.isascii():
+        return character
+    likeness = character.translate(_IN_ASCII)
+    return likeness if likeness.isascii() else "?" * cell_len(character)
 
 
 def _spelled_out(text: str) -> str:

@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.errors import StoreError
 from core.workload.operations import LoadTarget, Orders, Tally, TimedOperations
 from core.workload.pacing import Pacer
+from core.workload.right_of_way import right_of_way
 from core.workload.switch_interval import finer_switching
 
 # After an error a thread waits, and twice as long after each further one in a row: a store that
@@ -99,6 +100,8 @@ class LoadWorker:
         ).carry_out_one
         backoff = FIRST_BACKOFF_SECONDS
         while self._orders is orders:
+            if right_of_way.taken:
+                right_of_way.wait()
             if rate is not None and not self._pacer.wait():
                 continue
             try:

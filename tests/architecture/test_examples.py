@@ -7,8 +7,13 @@ import pkgutil
 import pytest
 
 import core
+import tui
 
-MODULES = [info.name for info in pkgutil.walk_packages(core.__path__, "core.")]
+MODULES = [
+    info.name
+    for package in (core, tui)
+    for info in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
+]
 
 
 @pytest.mark.parametrize("name", ["core", *MODULES])

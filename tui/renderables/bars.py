@@ -1,6 +1,7 @@
 """How full each server is: a bar a server, with where it is going while keys move."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.cells import cell_len
 from rich.style import Style
@@ -19,45 +20,77 @@ _SHORTEST_NAME = 6
 _GAP = 1
 
 
-def draw_bars(bars: Sequence[KeyBar], width: int, look: Look) -> Text:
-    """Return a line for each bar: letter, name, bar, keys, and deviation or target. O(bars).
+@dataclass(frozen=True, slots=True)
+class BarLayout:
+    """How wide the parts of every line are, in cells; 0 for a part that is left out.
+
+    Attributes:
+        width: of the whole line.
+        letter: of the letters.
+        name: of the names.
+        bar: of the bars.
+        count: of the numbers of keys.
+        trail: of the deviations and targets.
+    """
+
+    width: int
+    letter: int
+    name: int
+    bar: int
+    count: int
+    trail: int
+
+
+def lay_out_bars(bars: Sequence[KeyBar], width: int, look: Look) -> BarLayout:
+    """Return how the lines of these bars are divided. O(bars).
 
     When the width is short, the deviations go first, then the bars, then the ends of the names.
+
+    Args:
+        bars: one for each server.
+        width: cells across.
+        look: whether to draw in ASCII.
+    """
+    letter = max((len(bar.mark.letter) for bar in bars), default=0)
+    name = max((cell_len(_name(bar, width)) for bar in bars), default=0)
+    count = max((len(whole(bar.keys)) for bar in bars), default=0)
+    trail = max((cell_len(_trail(bar, look)[0]) for bar in bars), default=0)
+    room = width - letter - name - count - 3 * _GAP
+    if room - trail - _GAP >= _SHORTEST_BAR:
+        room -= trail + _GAP
+    else:
+        trail = 0
+    return BarLayout(width, letter, name, room if room >= _SHORTEST_BAR else 0, count, trail)
+
+
+def draw_bars(bars: Sequence[KeyBar], width: int, look: Look) -> Text:
+    """Return a line for each bar: letter, name, bar, keys, and deviation or target. O(bars).
 
     Args:
         bars: one for each server, in the order in which they are shown.
         width: cells across; no line is longer.
         look: colours, and whether to draw in ASCII.
     """
-    letters = max((len(bar.mark.letter) for bar in bars), default=0)
-    names = [safe(bar.server_id, max(_SHORTEST_NAME, width // 4)) for bar in bars]
-    name_width = max((cell_len(name) for name in names), default=0)
-    counts = [whole(bar.keys) for bar in bars]
-    count_width = max((len(count) for count in counts), default=0)
-    trails = [_trail(bar, look) for bar in bars]
-    trail_width = max((cell_len(trail) for trail, _ in trails), default=0)
-    room = width - letters - name_width - count_width - 3 * _GAP
-    with_trail = room - trail_width - _GAP >= _SHORTEST_BAR
-    if with_trail:
-        room -= trail_width + _GAP
-    text = Text(no_wrap=True, end="")
-    for index, bar in enumerate(bars):
-        style = look.server(bar.mark)
-        padding = " " * (name_width - cell_len(names[index]) + _GAP)
-        line = Text(end="")
-        line.append(f"{bar.mark.letter:<{letters}} {names[index]}{padding}", style)
-        if room >= _SHORTEST_BAR:
-            line.append_text(draw_bar(bar.fraction, bar.target_fraction, room, style, look))
-            line.append(" ")
-        line.append(f"{counts[index]:>{count_width}}")
-        if with_trail:
-            trail, trail_style = trails[index]
-            line.append(f" {trail:>{trail_width}}", trail_style)
-        line.truncate(width)
-        text.append_text(line)
-        if index < len(bars) - 1:
-            text.append("\n")
-    return look.finish(text)
+    layout = lay_out_bars(bars, width, look)
+    return Text("\n", no_wrap=True, end="").join(draw_bar_line(bar, layout, look) for bar in bars)
+
+
+def draw_bar_line(bar: KeyBar, layout: BarLayout, look: Look) -> Text:
+    """Return the line of one bar. O(1)."""
+    style = look.server(bar.mark)
+    name = _name(bar, layout.width)
+    padding = " " * (layout.name - cell_len(name) + _GAP)
+    line = Text(no_wrap=True, end="")
+    line.append(f"{bar.mark.letter:<{layout.letter}} {name}{padding}", style)
+    if layout.bar:
+        line.append_text(draw_bar(bar.fraction, bar.target_fraction, layout.bar, style, look))
+        line.append(" ")
+    line.append(f"{whole(bar.keys):>{layout.count}}")
+    if layout.trail:
+        trail, trail_style = _trail(bar, look)
+        line.append(f" {trail:>{layout.trail}}", trail_style)
+    line.truncate(layout.width)
+    return look.finish(line)
 
 
 def draw_bar(
@@ -92,6 +125,10 @@ def draw_bar(
 
 def _cells(fraction: float, width: int) -> int:
     return max(round(fraction * width), 1 if fraction > 0 else 0)
+
+
+def _name(bar: KeyBar, width: int) -> str:
+    return safe(bar.server_id, max(_SHORTEST_NAME, width // 4))
 
 
 def _trail(bar: KeyBar, look: Look) -> tuple[str, Style]:

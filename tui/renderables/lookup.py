@@ -1,7 +1,7 @@
 """Where a key lives and why, in one line or in several.
 
 A lookup ends in a `KeyPlacement`, found or not, or in an error: a key that can't be one, a ring
-without a server. Each is shown as what it is.
+without a server. Each is shown as what it is. A click on the ring asks about a position alone.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,8 @@ from core.record import Value
 from core.stripes import POSITIONS
 from tui.formatting import byte_size, counted, percent, safe, safe_text, whole
 from tui.renderables.look import BOLD, DIM, PLAIN, Look
-from tui.view_model import Mark, Tone
+from tui.renderables.parts import Part, fitting
+from tui.view_model import Mark, PositionPlacement, Tone
 
 # In cells, in one line: the least and the greatest part that a key takes, and what a value needs.
 _SHORTEST_KEY, _KEY_PART = 8, 3
@@ -26,6 +27,8 @@ _VALUE_RANK = 2
 _LABEL_WIDTH = 10
 _ID_CELLS = 64
 _GAP = "  "
+
+LookupResult = KeyPlacement | PositionPlacement | StoreError
 
 
 class _Part(NamedTuple):
@@ -41,9 +44,7 @@ class _Part(NamedTuple):
         return cell_len(self.label) + bool(self.label) + cell_len(self.content)
 
 
-def lookup_line(
-    result: KeyPlacement | StoreError, marks: Mapping[str, Mark], width: int, look: Look
-) -> Text:
+def lookup_line(result: LookupResult, marks: Mapping[str, Mark], width: int, look: Look) -> Text:
     """Return a lookup's result in one line of at most `width` cells.
 
     What matters least is left out first: replicas, version, position, vnode, value.
@@ -56,6 +57,8 @@ def lookup_line(
     """
     if isinstance(result, StoreError):
         return look.finish(_problem(result, width, look))
+    if isinstance(result, PositionPlacement):
+        return look.finish(_position_line(result, marks, width, look))
     parts = _parts(result, marks, width, look)
     while _length(parts) > width and any(part.rank for part in parts):
         parts.remove(max(parts, key=lambda part: part.rank))
@@ -75,9 +78,7 @@ def lookup_line(
     return look.finish(line)
 
 
-def lookup_lines(
-    result: KeyPlacement | StoreError, marks: Mapping[str, Mark], width: int, look: Look
-) -> Text:
+def lookup_lines(result: LookupResult, marks: Mapping[str, Mark], width: int, look: Look) -> Text:
     """Return a lookup's result in as many lines as it has things to say, of at most `width` cells.
 
     Args:
@@ -89,6 +90,8 @@ def lookup_lines(
     if isinstance(result, StoreError):
         return look.finish(_problem(result, width, look))
     room = max(1, width - _LABEL_WIDTH)
+    if isinstance(result, PositionPlacement):
+        return look.finish(_listing(_position_rows(result, marks, look), room))
     vnode = f"{_vnode(result)} at 0x{result.vnode.position:08x}"
     found_on = _listed(result.located_on) or "no server"
     lines = [
@@ -111,12 +114,59 @@ def lookup_lines(
     if result.version is not None:
         lines.append(("version", Text(whole(result.version))))
     lines.append(("epoch", Text(whole(result.epoch))))
+    return look.finish(_listing(lines, room))
+
+
+def _listing(rows: Sequence[tuple[str, Text]], room: int) -> Text:
     text = Text(no_wrap=True, end="")
-    for index, (label, content) in enumerate(lines):
+    for index, (label, content) in enumerate(rows):
         content.truncate(room, overflow="ellipsis")
         text.append("\n" if index else "").append(f"{label:<{_LABEL_WIDTH}}", DIM)
         text.append_text(content)
-    return look.finish(text)
+    return text
+
+
+def _position_line(
+    found: PositionPlacement, marks: Mapping[str, Mark], width: int, look: Look
+) -> Text:
+    def labelled(label: str, content: str, style: Style, rank: int) -> Part:
+        return Part(Text.assemble((f"{label} ", DIM), (content, style)), rank)
+
+    parts = [
+        labelled("position", f"0x{found.position:08x}", BOLD, 0),
+        labelled(
+            look.arrow,
+            _named(found.primary, marks),
+            look.server(marks.get(found.primary)) + BOLD,
+            0,
+        ),
+    ]
+    if found.moving_to is not None:
+        style = look.server(marks.get(found.moving_to))
+        parts.append(labelled("moves to", _named(found.moving_to, marks), style, 1))
+    parts.append(labelled("vnode", _vnode(found), PLAIN, 2))
+    parts.append(labelled("range", _range(found), PLAIN, 3))
+    parts.append(Part(Text(_around(found.position)), 4))
+    return fitting(parts, width)
+
+
+def _position_rows(
+    found: PositionPlacement, marks: Mapping[str, Mark], look: Look
+) -> list[tuple[str, Text]]:
+    rows = [
+        ("position", Text(f"0x{found.position:08x}, {_around(found.position)}", BOLD)),
+        ("vnode", Text(f"{_vnode(found)} at 0x{found.vnode.position:08x}")),
+        ("range", Text(f"{_range(found)}, {percent(found.range.size / POSITIONS, 3)} of the ring")),
+        ("primary", Text(_named(found.primary, marks), look.server(marks.get(found.primary)))),
+    ]
+    if found.moving_to is not None:
+        style = look.server(marks.get(found.moving_to))
+        rows.append(("moves to", Text(_named(found.moving_to, marks), style)))
+    return rows
+
+
+def _range(found: PositionPlacement) -> str:
+    return f"(0x{found.range.start:08x}, 0x{found.range.end:08x}]"
 
 
 def _problem(error: StoreError, width: int, look: Look) -> Text:
@@ -163,7 +213,7 @@ def _listed(server_ids: Sequence[str]) -> str:
     return " ".join(safe(server_id, _ID_CELLS) for server_id in server_ids)
 
 
-def _vnode(found: KeyPlacement) -> str:
+def _vnode(found: KeyPlacement | PositionPlacement) -> str:
     return f"{safe(found.vnode.server_id, _ID_CELLS)}#{found.vnode.number}"
 
 

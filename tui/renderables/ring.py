@@ -26,10 +26,12 @@ from tui.formatting import safe
 from tui.renderables.canvas import Canvas
 from tui.renderables.look import BOLD, DIM, PLAIN, Look
 from tui.renderables.ring_geometry import BandCell, Geometry, Place, ring_geometry
-from tui.view_model import RingPicture
+from tui.view_model import PositionPlacement, RingPicture
 
 # A cell of which less is on the band stays blank where it can't be drawn in part, as a letter.
 _LETTERED_DOTS = 4
+# A line in the middle that is longer says too much for it.
+_LINE_CELLS = 64
 # A sign stands out from the band in whatever colours it lies.
 _RAISED = Style(bold=True, reverse=True)
 
@@ -56,7 +58,7 @@ def draw_ring(
     height: int,
     look: Look,
     *,
-    found: KeyPlacement | None = None,
+    found: KeyPlacement | PositionPlacement | None = None,
     centre: Sequence[str] = (),
 ) -> Text:
     """Return the ring as `height` lines of `width` cells. O(cells) once the size was seen.
@@ -66,18 +68,14 @@ def draw_ring(
         width: cells across, 1 or more.
         height: lines, 1 or more.
         look: colours, and whether to draw in ASCII.
-        found: a key to mark on the ring, and to name the primary of in the middle.
+        found: a key or a position to mark on the ring, and to name the primary of in the middle.
         centre: lines for the middle, most important first; those that do not fit are left out.
     """
     drawing = _Drawing(picture, ring_geometry(width, height), look, Canvas(width, height), found)
-    lines = [(line, PLAIN) for line in centre]
-    if found is not None:
-        style = look.server(picture.marks.get(found.primary)) + BOLD
-        lines.insert(0, (f"◆ {found.primary}", style))
     drawing.draw_band()
     drawing.draw_signs()
     drawing.draw_letters()
-    drawing.draw_middle(lines)
+    drawing.draw_middle(centre)
     return look.finish(drawing.canvas.text())
 
 
@@ -104,12 +102,13 @@ class _Drawing:
         shape: Geometry,
         look: Look,
         canvas: Canvas,
-        found: KeyPlacement | None,
+        found: KeyPlacement | PositionPlacement | None,
     ) -> None:
         self.canvas = canvas
         self._marks = picture.marks
         self._shape = shape
         self._look = look
+        self._found = found
         # Where a cell can't be drawn in a colour, it is the letter of its server.
         self._lettered = look.ascii_only or look.monochrome
         self._signs = self._signs_of(found) if found is not None else {}
@@ -157,17 +156,37 @@ class _Drawing:
             taken.update(cells)
             self.canvas.write(row, column, mark.letter, self._look.server(mark))
 
-    def draw_middle(self, lines: Sequence[tuple[str, Style]]) -> None:
-        """Write lines into the middle, centred; what does not fit in height is left out."""
+    def draw_middle(self, lines: Sequence[str]) -> None:
+        """Write lines into the middle, centred; what does not fit is left out, the last first.
+
+        Of a found key the letter of its server has to do where there is no room for the name.
+        """
         gaps = self._shape.gaps
-        shown = lines[: sum(gap.width > 0 for gap in gaps)]
+        widest = max((gap.width for gap in gaps), default=0)
+        words = [(safe(line, _LINE_CELLS), PLAIN) for line in lines]
+        shown = [(line, style) for line, style in words if cell_len(line) <= widest]
+        if self._found is not None:
+            mark = self._marks.get(self._found.primary)
+            name = f"◆ {safe(self._found.primary, _LINE_CELLS)}"
+            if mark is not None and cell_len(name) > widest:
+                name = f"◆ {mark.letter}"
+            shown.insert(0, (name, self._look.server(mark) + BOLD))
+        while len(shown) > 1 and not self._fits(shown):
+            shown.pop()
         first = (len(gaps) - len(shown)) // 2
         for row, (line, style) in enumerate(shown, start=first):
             text = safe(line, gaps[row].width)
             column = gaps[row].column + (gaps[row].width - cell_len(text)) // 2
             self.canvas.write(row, column, text, style)
 
-    def _signs_of(self, found: KeyPlacement) -> dict[int, _Sign]:
+    def _fits(self, lines: Sequence[tuple[str, Style]]) -> bool:
+        gaps = self._shape.gaps
+        first = (len(gaps) - len(lines)) // 2
+        return len(lines) <= len(gaps) and all(
+            cell_len(line) <= gaps[row].width for row, (line, _) in enumerate(lines, start=first)
+        )
+
+    def _signs_of(self, found: KeyPlacement | PositionPlacement) -> dict[int, _Sign]:
         """Return the spokes that carry a sign: the vnode's, and over it the key's."""
         mark = self._marks.get(found.primary)
         letter = mark.letter[0] if mark is not None else "?"

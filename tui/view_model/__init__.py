@@ -20,6 +20,7 @@ from tui.view_model.fold import fold
 from tui.view_model.load import load_view
 from tui.view_model.marks import COLOURS, Mark
 from tui.view_model.moving import Displaced
+from tui.view_model.position import PositionPlacement, explain_position
 from tui.view_model.rates import GRAPH_SECONDS
 from tui.view_model.sentences import event_line
 from tui.view_model.sorting import SortColumn, sort_rows
@@ -34,6 +35,7 @@ __all__ = [
     "LoadView",
     "Mark",
     "MigrationLine",
+    "PositionPlacement",
     "RingPicture",
     "ServerRow",
     "SortColumn",
@@ -41,6 +43,7 @@ __all__ = [
     "StatusLine",
     "Tone",
     "event_line",
+    "explain_position",
     "fold",
     "load_view",
     "sort_rows",

@@ -37,15 +37,22 @@ class MigrationLine:
         server_id: the server that joins or leaves.
         fraction: how much has moved, 0 to 1; falls while it is being undone.
         paused: whether it stands still.
-        sentence: all of it in words.
+        headline: who does what, and how far it is.
+        details: how fast it goes and for how long, or why it stands still.
         tone: how it is to be taken.
     """
 
     server_id: str
     fraction: float
     paused: bool
-    sentence: str
+    headline: str
+    details: str
     tone: Tone
+
+    @property
+    def sentence(self) -> str:
+        """All of it in words."""
+        return f"{self.headline}, {self.details}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,12 +176,17 @@ class LoadView:
         workload: the YCSB letter, A to F.
         description: what the workload does.
         threads: how many threads carry it.
+        distribution: which keys are popular, in a word.
+        keys: how many keys it chooses from.
         rate_per_thread: operations a second that a thread keeps to; None for as fast as it can.
         operations_per_second: what is achieved.
         p50: seconds within which half of the operations end; None before the first, as below.
         p99: the same for 99 of 100.
         p999: the same for 999 of 1,000.
         maximum: seconds that the slowest took.
+        preparing: which part of its keys, 0 to 1, is known to be there while they are written; None
+            once they are.
+        misses: how many reads found no value.
         errors: how many errors there were of each type.
         last_error: the latest of them in a sentence, not yet safe to show; None without one.
     """
@@ -183,12 +195,16 @@ class LoadView:
     workload: str
     description: str
     threads: int
+    distribution: str
+    keys: int
     rate_per_thread: float | None
     operations_per_second: float
     p50: float | None = None
     p99: float | None = None
     p999: float | None = None
     maximum: float | None = None
+    preparing: float | None = None
+    misses: int = 0
     errors: tuple[tuple[str, int], ...] = ()
     last_error: str | None = None
 

@@ -42,22 +42,22 @@ def event_line(event: Event, zone: tzinfo | None = None) -> EventLine:
 
 def migration_line(now: MigrationProgress) -> MigrationLine:
     """Return a migration as one line: who, how far, how fast, how long still."""
-    parts = [f"{safe(now.server_id, _ID_CELLS)} {_doing(now)}"]
     tone = Tone.WARNING
     if now.error is not None:
         tone = Tone.BAD
-        parts.append(f"stopped by an error: {safe(now.error, _ERROR_CELLS)}")
+        details = f"stopped by an error: {safe(now.error, _ERROR_CELLS)}"
     elif now.state is MigrationState.PAUSED:
-        parts.append("paused")
+        details = "paused"
     else:
-        parts.append(rate(now.keys_per_second, "keys"))
+        details = rate(now.keys_per_second, "keys")
         if now.eta_seconds is not None:
-            parts.append(f"{duration(now.eta_seconds)} left")
+            details += f", {duration(now.eta_seconds)} left"
     return MigrationLine(
         server_id=now.server_id,
         fraction=now.fraction,
         paused=now.state is MigrationState.PAUSED,
-        sentence=", ".join(parts),
+        headline=f"{safe(now.server_id, _ID_CELLS)} {_doing(now)}",
+        details=details,
         tone=tone,
     )
 

@@ -6,7 +6,6 @@ import pytest
 
 from core import KeyValueStore, Migration, MigrationFailedError
 from core.ring.hashing import position_of
-from core.stripes import POSITIONS
 from tests.support import FailingServer, Fuse, filled, store_with
 from tui.view_model import DashboardView, RingPicture, fold
 
@@ -122,11 +121,11 @@ def test_a_change_is_not_mistaken_for_the_one_before_it() -> None:
     assert wrong(store, view, keys) == []
 
 
-def test_the_first_server_takes_positions_from_nobody() -> None:
+def test_the_first_server_joins_at_one_moment_and_displaces_nothing() -> None:
     store = KeyValueStore(3)
     view = fold(store.snapshot())
     store.commit(store.plan_add_server("alpha"), start=False)
     view = fold(store.snapshot(), None, view)
-    assert {span.holder for span in view.ring.displaced} == {None}
-    assert list(view.ring.displaced) == sorted(view.ring.displaced)
-    assert sum(span.high - span.low + 1 for span in view.ring.displaced) == POSITIONS
+    assert view.status.migration is None
+    assert view.ring.displaced == ()
+    assert {vnode.server_id for vnode in view.ring.view.vnodes} == {"alpha"}

@@ -1,0 +1,120 @@
+"""Stores, loads and moments that the screen is looked at in: the same ones in every run.
+
+The clock is moved by hand, the keys are seeded, and no thread runs but those of the app itself,
+which a still app has none of.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC
+from random import Random
+from types import MappingProxyType
+
+from core import (
+    KeyValueStore,
+    LatencyHistogram,
+    LoadGenerator,
+    LoadSettings,
+    LoadSnapshot,
+    ManualClock,
+    OperationKind,
+    Workload,
+)
+from core.metrics import LatencyRecorder
+from tests.support import SERVERS
+from tui.app import RingtopApp
+
+KEYS = 12_000
+VNODES = 150
+FRAME_SECONDS = 0.5
+_FEWEST_READS, _MOST_READS = 1_500, 2_600
+
+
+class ScriptedLoad(LoadGenerator):
+    """A load that seems to run: what it is said to have done is counted, and no thread is there."""
+
+    def __init__(self, store: KeyValueStore, clock: ManualClock) -> None:
+        super().__init__(store, LoadSettings(workload=Workload.B, threads=8), clock=clock)
+        self._time = clock
+        self._random = Random(3)
+        self._recorder = LatencyRecorder()
+
+    def count(self, operations: int) -> None:
+        """Count operations, of a few microseconds each."""
+        for _ in range(operations):
+            self._recorder.record(round(self._random.lognormvariate(8.1, 0.45)))
+
+    def snapshot(self) -> LoadSnapshot:
+        """Return what was counted until now."""
+        histograms: Mapping[OperationKind, LatencyHistogram] = {
+            kind: LatencyHistogram() for kind in OperationKind
+        } | {OperationKind.READ: self._recorder.histogram()}
+        return LoadSnapshot(
+            running=True,
+            settings=self.settings,
+            monotonic=self._time.monotonic(),
+            keys=10_000,
+            checked_keys=None,
+            histograms=MappingProxyType(histograms),
+            misses=0,
+            errors=MappingProxyType({}),
+            last_error=None,
+            failure=None,
+        )
+
+
+class Scene:
+    """A store and its load, and the time that passes for them.
+
+    Args:
+        servers: the ids of the servers.
+        keys: how many keys there are.
+        vnodes: of each server.
+        loaded: whether a load seems to run.
+    """
+
+    def __init__(
+        self,
+        servers: tuple[str, ...] = SERVERS,
+        keys: int = KEYS,
+        vnodes: int = VNODES,
+        *,
+        loaded: bool = True,
+    ) -> None:
+        self.clock = ManualClock()
+        self.store = KeyValueStore(vnodes, clock=self.clock)
+        for server_id in servers:
+            self.store.add_server(server_id)
+        self.names = [f"user:{number}" for number in range(keys)]
+        if servers:
+            self.store.set_many({name: f"value of {name}" for name in self.names})
+        self.load: LoadGenerator = (
+            ScriptedLoad(self.store, self.clock)
+            if loaded
+            else LoadGenerator(self.store, clock=self.clock)
+        )
+        self._random = Random(11)
+
+    def app(self, *, live: bool = False, **options: object) -> RingtopApp:
+        """Return the dashboard of this scene; a still one unless it is to be live."""
+        return RingtopApp(
+            self.store,
+            self.load,
+            **{"zone": UTC, "clock": self.clock, "live": live, **options},  # type: ignore[arg-type]
+        )
+
+    def pass_time(self, app: RingtopApp, frames: int = 24) -> None:
+        """Let some frames go by, with reads in them."""
+        for _ in range(frames):
+            reads = self._random.randrange(_FEWEST_READS, _MOST_READS) if self.names else 0
+            for _ in range(reads):
+                self.store.get(self._random.choice(self.names))
+            if isinstance(self.load, ScriptedLoad):
+                self.load.count(reads)
+            self.clock.advance(FRAME_SECONDS)
+            app.request_frame()
+
+    def begin_to_add(self, server_id: str, chunks: int) -> None:
+        """Commit to add a server, and move some chunks of keys to it."""
+        migration = self.store.commit(self.store.plan_add_server(server_id), start=False)
+        for _ in range(chunks):
+            migration.step()

@@ -1,0 +1,426 @@
+"""The command line: its commands, their options and their help.
+
+What the commands do is in the modules beside this one. Textual is imported only when the dashboard
+opens: that takes as long as everything else together.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+
+import click
+from click.core import ParameterSource
+from click.shell_completion import shell_complete
+from rich.text import Text
+
+from core import __version__
+from core.cluster.plan import Plan
+from core.record import MAX_VALUE_BYTES
+from core.store import KeyValueStore
+from core.workload.load_generator import LoadGenerator
+from core.workload.load_settings import LoadSettings
+from core.workload.ycsb import Workload
+from tui.arguments import (
+    ServerSpec,
+    arguments_checked_by_core,
+    ascii_option,
+    bindable_actions,
+    dashboard_options,
+    json_option,
+    keys_option,
+    load_options,
+    own_keys_options,
+    read_server_id,
+    ring_options,
+)
+from tui.bench import run_bench
+from tui.bench_report import draw_bench_report
+from tui.formatting import counted
+from tui.json_documents import (
+    BENCH_FIELDS,
+    PLAN_FIELDS,
+    SNAPSHOT_FIELDS,
+    bench_document,
+    plan_document,
+    snapshot_document,
+)
+from tui.key_loading import STANDARD_INPUT, load_keys, named
+from tui.keyboard import check_terminal, terminal_streams
+from tui.observation import observe
+from tui.output import console_for_output, look_of, needs_ascii, notice, write_json, write_text
+from tui.plain_frame import draw_frame
+from tui.plan_report import draw_plan_report
+from tui.renderables.look import Look
+from tui.ring_setup import make_store, store_sample_keys
+
+_PROGRAM = "ringtop"
+_COMPLETION_VARIABLE = "_RINGTOP_COMPLETE"
+_FAILED = 1
+_DASHBOARD_RATE = 500.0
+_BENCH_SECONDS = 5.0
+_LONGEST_BENCH_SECONDS = 86_400.0
+_HELP_WIDTH = 90
+_EPILOG_WIDTH = 76
+_CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": _HELP_WIDTH}
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Carry out a command and return the exit status; errors are said in one line.
+
+    Args:
+        arguments: what follows the program's name.
+    """
+    completing = os.environ.get(_COMPLETION_VARIABLE)
+    if completing is not None:
+        return shell_complete(ringtop, {}, _PROGRAM, _COMPLETION_VARIABLE, completing)
+    try:
+        with ringtop.make_context(_PROGRAM, list(arguments)) as context:
+            status: int = ringtop.invoke(context)
+            return status
+    except click.exceptions.Exit as exit_:
+        return exit_.exit_code
+    except click.UsageError as error:
+        command = error.ctx.command_path if error.ctx is not None else _PROGRAM
+        notice(f"{error.format_message().rstrip('.')} (see {command} --help)")
+        return error.exit_code
+    except click.ClickException as error:
+        notice(error.format_message())
+        return error.exit_code
+
+
+@click.group(
+    invoke_without_command=True,
+    context_settings=_CONTEXT,
+    help="""\
+Watch a key-value store that is sharded by a consistent-hash ring, and steer it.
+
+Without a command this opens the dashboard on a ring of its own, in memory: four servers, 20,000
+sample keys, and a load that reads and writes them. Give it the names of your own keys to see where
+those would live. Nothing is written to disk, and no server is contacted.
+
+\b
+Examples:
+  ringtop                               the dashboard; ? shows its keys
+  ringtop --servers 6 --workload A      six servers, half the load writes
+  ringtop --keys-from keys.txt          your own keys, one a line
+  redis-cli --scan | ringtop --keys-from -
+  ringtop --once                        one picture, as text
+  ringtop --json | jq .servers          its figures, for scripts
+  ringtop plan --servers a,b,c --add d  what a change would move
+  ringtop bench --seconds 10            how fast the store is here
+""",
+    epilog=f"""\
+\b
+Fields of --json:
+{SNAPSHOT_FIELDS}
+
+\b
+Actions for --bind:
+{bindable_actions(_EPILOG_WIDTH)}
+
+\b
+Completion in bash (for zsh and fish: zsh_source, fish_source):
+  eval "$(_RINGTOP_COMPLETE=bash_source ringtop)"
+
+\b
+Exit status: 0 done; 1 failed, or a bad line with --strict;
+2 wrong arguments, an unreadable file, or no terminal; 130 interrupted.
+""",
+)
+@click.version_option(__version__, prog_name=_PROGRAM, message="%(prog)s %(version)s")
+@ring_options
+@keys_option
+@own_keys_options
+@load_options(_DASHBOARD_RATE)
+@click.option(
+    "--load/--no-load",
+    "with_load",
+    default=None,
+    help="Whether the load runs from the beginning.  [default: load, but for --keys-from]",
+)
+@dashboard_options
+@click.option("--once", is_flag=True, help="Print one picture as plain text, without a screen.")
+@json_option
+@ascii_option
+@click.pass_context
+def ringtop(
+    context: click.Context,
+    *,
+    servers: tuple[ServerSpec, ...],
+    virtual_nodes: int,
+    keys: int,
+    keys_from: str | None,
+    strict: bool,
+    workload: Workload,
+    threads: int,
+    rate: float | None,
+    seed: int,
+    with_load: bool | None,
+    readonly: bool,
+    theme: str | None,
+    refresh: float,
+    keys_per_second: float | None,
+    bindings: dict[str, str],
+    once: bool,
+    as_json: bool,
+    ascii_only: bool,
+) -> int:
+    """Open the dashboard, or print what it would show."""
+    if context.invoked_subcommand is not None:
+        _refuse_options_before(context, context.invoked_subcommand)
+        return 0
+    without_screen = once or as_json
+    if not without_screen:
+        check_terminal()
+    if with_load is None:
+        with_load = keys_from is None
+    with_samples = with_load or keys_from is None
+    _check_key_options(context, own=keys_from is not None, samples=with_samples)
+    settings = LoadSettings(
+        workload=workload,
+        threads=threads,
+        operations_per_second=rate,
+        key_count=keys,
+        seed=seed,
+    )
+    with (
+        _store_with(servers, virtual_nodes) as store,
+        LoadGenerator(store, settings) as load,
+    ):
+        if keys_from is not None:
+            load_keys(store, keys_from, strict=strict)
+        if with_samples:
+            store_sample_keys(load)
+        if with_load:
+            load.start()
+        if not without_screen:
+            # Here, because importing Textual takes longer than most of what goes without it.
+            from tui.app import run_dashboard
+
+            with terminal_streams(), arguments_checked_by_core():
+                return run_dashboard(
+                    store,
+                    load,
+                    readonly=readonly,
+                    ascii_only=ascii_only or needs_ascii(),
+                    theme=theme,
+                    keymap=bindings,
+                    refresh_seconds=refresh,
+                    keys_per_second=keys_per_second,
+                )
+        seen = observe(store, load)
+    if as_json:
+        write_json(snapshot_document(seen))
+    else:
+        _print(lambda width, look: draw_frame(seen.view, width, look), ascii_only=ascii_only)
+    return 0
+
+
+@ringtop.command(
+    short_help="Print what a change of the servers would move.",
+    help="""\
+Print what adding or removing a server would move, without moving it.
+
+The ring is made of --servers, the keys are yours with --keys-from and sample keys without, and the
+counts are exact: whichever keys ringtop's ring gives to another server.
+
+\b
+Examples:
+  ringtop plan --add echo
+  ringtop plan --servers a,b,c --remove b --keys-from keys.txt
+  ringtop plan --servers a=2,b,c --add d --weight 2
+  redis-cli --scan | ringtop plan --servers a,b,c --add d --keys-from -
+  ringtop plan --add echo --json | jq .fraction_moved
+""",
+    epilog=f"""\
+\b
+Fields of --json:
+{PLAN_FIELDS}
+""",
+)
+@ring_options
+@click.option("--add", "added", callback=read_server_id, metavar="ID", help="The server to add.")
+@click.option(
+    "--remove", "removed", callback=read_server_id, metavar="ID", help="The one to remove."
+)
+@click.option(
+    "--weight",
+    type=float,
+    metavar="W",
+    help="The weight of the server to add: 2 gives it twice the keys.  [default: 1]",
+)
+@keys_option
+@own_keys_options
+@json_option
+@ascii_option
+@click.pass_context
+def plan(
+    context: click.Context,
+    *,
+    servers: tuple[ServerSpec, ...],
+    virtual_nodes: int,
+    added: str | None,
+    removed: str | None,
+    weight: float | None,
+    keys: int,
+    keys_from: str | None,
+    strict: bool,
+    as_json: bool,
+    ascii_only: bool,
+) -> int:
+    """Print what a change of the ring would move."""
+    if (added is None) == (removed is None):
+        raise click.UsageError("give either --add ID or --remove ID", context)
+    if weight is not None and added is None:
+        raise click.UsageError("--weight is that of the server to --add", context)
+    _check_key_options(context, own=keys_from is not None, samples=keys_from is None)
+    with _store_with(servers, virtual_nodes) as store:
+
+        def make_plan() -> Plan:
+            with arguments_checked_by_core():
+                if added is not None:
+                    return store.plan_add_server(added, 1.0 if weight is None else weight)
+                return store.plan_remove_server(removed or "")
+
+        # Once without keys: a wrong argument is told before a million of them are read.
+        make_plan()
+        if keys_from is not None:
+            load_keys(store, keys_from, strict=strict)
+        else:
+            store_sample_keys(LoadGenerator(store, LoadSettings(key_count=keys)))
+        made = make_plan()
+    if as_json:
+        write_json(plan_document(made, _kind_of_keys(keys_from)))
+        return 0
+    whose = _whose_keys(made, keys_from)
+    _print(lambda width, look: draw_plan_report(made, whose, width, look), ascii_only=ascii_only)
+    return 0
+
+
+@ringtop.command(
+    short_help="Measure how fast the store is.",
+    help="""\
+Run a load without a screen, and print how fast the store was.
+
+Errors are counted by their type; the exit status is 1 if there were any.
+
+\b
+Examples:
+  ringtop bench
+  ringtop bench --workload A --threads 8 --seconds 30
+  ringtop bench --operations 1000000 --json | jq .operations_per_second
+""",
+    epilog=f"""\
+\b
+Fields of --json:
+{BENCH_FIELDS}
+""",
+)
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, _LONGEST_BENCH_SECONDS, min_open=True),
+    metavar="S",
+    help=f"How long to run.  [default: {_BENCH_SECONDS:g}, but for --operations]",
+)
+@click.option(
+    "--operations",
+    type=click.IntRange(1),
+    metavar="N",
+    help="End after so many operations, or a few more.",
+)
+@load_options(None)
+@ring_options
+@keys_option
+@click.option(
+    "--value-size",
+    type=click.IntRange(1, MAX_VALUE_BYTES),
+    default=100,
+    show_default=True,
+    metavar="BYTES",
+    help="The size of each value.",
+)
+@json_option
+@ascii_option
+def bench(
+    *,
+    seconds: float | None,
+    operations: int | None,
+    workload: Workload,
+    threads: int,
+    rate: float | None,
+    seed: int,
+    servers: tuple[ServerSpec, ...],
+    virtual_nodes: int,
+    keys: int,
+    value_size: int,
+    as_json: bool,
+    ascii_only: bool,
+) -> int:
+    """Run a load and print what was measured."""
+    settings = LoadSettings(
+        workload=workload,
+        threads=threads,
+        operations_per_second=rate,
+        key_count=keys,
+        value_size=value_size,
+        seed=seed,
+    )
+    if seconds is None and operations is None:
+        seconds = _BENCH_SECONDS
+    with _store_with(servers, virtual_nodes) as store:
+        load = LoadGenerator(store, settings)
+        store_sample_keys(load)
+        result = run_bench(load, seconds, operations)
+        ring = store.snapshot()
+    if as_json:
+        write_json(bench_document(result, ring))
+    else:
+        _print(lambda _, look: draw_bench_report(result, ring, look), ascii_only=ascii_only)
+    return _FAILED if result.had_errors else 0
+
+
+def _store_with(servers: Sequence[ServerSpec], virtual_nodes: int) -> KeyValueStore:
+    with arguments_checked_by_core():
+        return make_store(servers, virtual_nodes)
+
+
+def _print(draw: Callable[[int, Look], Text], *, ascii_only: bool) -> None:
+    """Print a drawing as wide as the output, and in what it can show."""
+    console = console_for_output()
+    look = look_of(console, ascii_only=ascii_only or needs_ascii())
+    write_text(draw(console.width, look), console)
+
+
+def _refuse_options_before(context: click.Context, command: str) -> None:
+    """Refuse the dashboard's options in front of another command, which would not see them."""
+    for name in context.params:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(
+                f"options go behind the command: {_PROGRAM} {command} [OPTIONS]", context
+            )
+
+
+def _check_key_options(context: click.Context, *, own: bool, samples: bool) -> None:
+    """Refuse options about keys that there will be none of.
+
+    Args:
+        context: the command's.
+        own: whether there will be the user's own keys.
+        samples: whether there will be sample keys.
+    """
+    if not samples and context.get_parameter_source("keys") is ParameterSource.COMMANDLINE:
+        raise click.UsageError("--keys makes sample keys, and --keys-from takes yours", context)
+    if not own and context.params["strict"]:
+        raise click.UsageError("--strict is about the lines of --keys-from", context)
+
+
+def _kind_of_keys(keys_from: str | None) -> str:
+    if keys_from is None:
+        return "sample"
+    return "standard input" if keys_from == STANDARD_INPUT else "file"
+
+
+def _whose_keys(made: Plan, keys_from: str | None) -> str:
+    total = counted(made.total_keys, "key")
+    if keys_from is None:
+        return f"Counted with {total} made up as a sample; --keys-from counts yours."
+    return f"Counted with {total} from {named(keys_from)}; the sizes are those of its lines."

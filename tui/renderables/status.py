@@ -1,0 +1,82 @@
+"""The store in one line, at the top of the screen."""
+
+from dataclasses import dataclass
+
+from rich.style import Style
+from rich.text import Text
+
+from tui.formatting import compact, counted, latency, rate, whole
+from tui.renderables.look import BOLD, DIM, PLAIN, Look
+from tui.renderables.parts import Part, fitting, part
+from tui.view_model import StatusLine, Tone
+
+_NAME = "ringtop"
+_FLAG = Style(bold=True, reverse=True)
+# A key that is answered later than this feels slow.
+_SLOW_SECONDS = 0.1
+_MILLISECONDS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ScreenState:
+    """What the status line says of the screen itself.
+
+    Attributes:
+        time: the time of day that is shown.
+        delay: seconds by which the screen lags behind the keys; None while that is unknown.
+        paused: whether the picture is held.
+        readonly: whether changes are refused.
+    """
+
+    time: str
+    delay: float | None = None
+    paused: bool = False
+    readonly: bool = False
+
+
+def draw_status(status: StatusLine, screen: ScreenState, width: int, look: Look) -> Text:
+    """Return the status in one line of exactly `width` cells.
+
+    What matters least is left out first: the time, the epoch, the balance, latency.
+    """
+    right = fitting(_right(screen, look), width // 3)
+    left = fitting(_left(status, screen, look), width - right.cell_len - 1)
+    left.truncate(width - right.cell_len, pad=True)
+    return look.finish(left.append_text(right))
+
+
+def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
+    parts = [part(_NAME, look.accented + BOLD, 7)]
+    if screen.paused:
+        parts.append(part(" PAUSED ", look.tone(Tone.WARNING) + _FLAG))
+    if screen.readonly:
+        parts.append(part(" READ ONLY ", _FLAG, 2))
+    if not status.servers:
+        parts.append(part("○ no servers", look.tone(Tone.WARNING)))
+    else:
+        parts.append(part(f"● {whole(status.servers_up)} up", look.tone(Tone.GOOD)))
+    migration = status.migration
+    if migration is not None:
+        sign = "✖" if migration.tone is Tone.BAD else "○" if migration.paused else "↻"
+        style = look.tone(migration.tone)
+        parts.append(part(f"{sign} {migration.headline}", style))
+        if migration.details:
+            parts.append(part(migration.details, style, 1 if migration.tone is Tone.BAD else 4))
+    parts.append(part(counted(status.total_keys, "key"), PLAIN, 2))
+    if status.operations_per_second is not None:
+        parts.append(part(rate(status.operations_per_second), BOLD, 1))
+    if status.p99 is not None:
+        parts.append(part(f"p99 {latency(status.p99)}", PLAIN, 3))
+    parts.append(part(f"peak/avg {status.peak_to_average:.2f}", PLAIN, 5))
+    parts.append(part(f"epoch {compact(status.epoch)}", DIM, 6))
+    return parts
+
+
+def _right(screen: ScreenState, look: Look) -> list[Part]:
+    parts: list[Part] = []
+    if screen.delay is not None:
+        slow = screen.delay > _SLOW_SECONDS
+        style = look.tone(Tone.WARNING) if slow else DIM
+        parts.append(part(f"ui {round(screen.delay * _MILLISECONDS)} ms", style))
+    parts.append(part(screen.time, DIM, 1))
+    return parts

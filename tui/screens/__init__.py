@@ -1,0 +1,1 @@
+"""The screens: the dashboard, the dialogs over it, and the help."""
