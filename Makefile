@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format bench screenshots soak clean
+.PHONY: help run test check format readme bench screenshots soak clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -47,6 +47,9 @@ check: $(VENV)/.check ## Lint, formatting, types and the layers
 format: $(VENV)/.check ## Put the code in the project's format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+readme: $(VENV)/.run ## Put the table of keys into the README
+	$(BIN)/python -m tests.readme
 
 bench: $(VENV)/.bench ## Measure speed as ratios against floors and peers
 	$(BIN)/python -m tests.benchmarks $(ARGS)
