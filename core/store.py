@@ -4,6 +4,7 @@ The parts that it wires together know nothing of each other's insides: the ring 
 belong, the shards hold servers and routes, the membership changes them.
 """
 
+import gc
 import itertools
 from collections.abc import Iterable, Mapping
 from types import TracebackType
@@ -38,6 +39,9 @@ from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
 Default = TypeVar("Default")
+
+# The collector is given new records 1,024 writes at a time; see `_untrack_new_records`.
+_UNTRACK_MASK = 1_024 - 1
 
 
 class KeyValueStore:
@@ -241,10 +245,13 @@ class KeyValueStore:
             records, keys = route.records, route.keys
             if keys is not None and key not in records:
                 keys[key] = None
-            records[key] = (value, next_version(), NEVER_EXPIRES)
+            version = next_version()
+            records[key] = (value, version, NEVER_EXPIRES)
             route.counters.writes += 1
         finally:
             lock.release()
+        if not version & _UNTRACK_MASK:
+            _untrack_new_records()
         return True
 
     @overload
@@ -504,6 +511,18 @@ class KeyValueStore:
 
     def _create_memory_server(self, server_id: str) -> Server:
         return MemoryServer(server_id, self._shards.position_of)
+
+
+def _untrack_new_records() -> None:
+    """Have the garbage collector look at what was just written, while that is little.
+
+    It watches every new tuple until it has seen once that there is nothing in it to watch. But it
+    counts what is made less what is freed, so a store that is overwritten never calls it, and
+    whoever next makes 700 objects (a join) waits for 200,000 records: 100 ms in which nothing else
+    runs. This takes 10 to 40 ns a write.
+    """
+    if gc.isenabled():
+        gc.collect(0)
 
 
 def _go_on(step: str) -> None:
