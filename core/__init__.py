@@ -9,10 +9,21 @@
 """
 
 from core.clock import Clock, ManualClock, SystemClock
+from core.cluster.doctor import DoctorReport, Fault, Finding
+from core.cluster.failover import CrashPreview, Recovery, RecoveryProgress, RecoveryState
+from core.cluster.levels import Consistency, Level
 from core.cluster.migration import Migration, MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind, Plan, Transfer
-from core.cluster.snapshot import KeyPlacement, ServerSnapshot, ServerState, StoreSnapshot
+from core.cluster.snapshot import (
+    KeyPlacement,
+    ReplicaCopy,
+    ServerSnapshot,
+    ServerState,
+    StoreSnapshot,
+)
+from core.cluster.transactions import Transaction
 from core.errors import (
+    DataLossError,
     InvalidKeyError,
     InvalidOptionError,
     InvalidServerIdError,
@@ -21,11 +32,14 @@ from core.errors import (
     MigrationFailedError,
     MigrationInProgressError,
     NoServersError,
+    QuorumError,
     ServerExistsError,
     ServerFailedError,
+    ServerUnavailableError,
     StalePlanError,
     StoreClosedError,
     StoreError,
+    TransactionConflict,
     UnknownServerError,
 )
 from core.events import (
@@ -35,12 +49,18 @@ from core.events import (
     MigrationPaused,
     MigrationResumed,
     MigrationStarted,
+    RecoveryFinished,
+    RecoveryPaused,
+    RecoveryStarted,
+    ServerCrashed,
     ServerEvent,
+    ServerFellBehind,
     StoreCleared,
 )
 from core.metrics import LatencyHistogram, LatencySummary
 from core.record import Entry, Record, Value
 from core.ring import HashRing, OwnershipChange, Range, RingView, Vnode, ownership_diff
+from core.servers.faults import FaultInjector, Faults
 from core.servers.memory_server import MemoryServer
 from core.servers.server import Server
 from core.store import KeyValueStore
@@ -56,9 +76,17 @@ __version__ = "0.1.0"
 __all__ = [
     "ChangeKind",
     "Clock",
+    "Consistency",
+    "CrashPreview",
+    "DataLossError",
     "Distribution",
+    "DoctorReport",
     "Entry",
     "Event",
+    "Fault",
+    "FaultInjector",
+    "Faults",
+    "Finding",
     "HashRing",
     "InvalidKeyError",
     "InvalidOptionError",
@@ -69,6 +97,7 @@ __all__ = [
     "LastServerError",
     "LatencyHistogram",
     "LatencySummary",
+    "Level",
     "LoadChanges",
     "LoadGenerator",
     "LoadInterval",
@@ -91,15 +120,26 @@ __all__ = [
     "OperationKind",
     "OwnershipChange",
     "Plan",
+    "QuorumError",
     "Range",
     "Record",
+    "Recovery",
+    "RecoveryFinished",
+    "RecoveryPaused",
+    "RecoveryProgress",
+    "RecoveryStarted",
+    "RecoveryState",
+    "ReplicaCopy",
     "RingView",
     "Server",
+    "ServerCrashed",
     "ServerEvent",
     "ServerExistsError",
     "ServerFailedError",
+    "ServerFellBehind",
     "ServerSnapshot",
     "ServerState",
+    "ServerUnavailableError",
     "Share",
     "StalePlanError",
     "StoreCleared",
@@ -107,6 +147,8 @@ __all__ = [
     "StoreError",
     "StoreSnapshot",
     "SystemClock",
+    "Transaction",
+    "TransactionConflict",
     "Transfer",
     "UnknownServerError",
     "Value",

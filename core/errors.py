@@ -14,12 +14,18 @@
     ├── StalePlanError                           the ring changed since the plan was made
     ├── MigrationInProgressError                 another membership change is under way
     ├── MigrationFailedError                     a move failed; the migration is paused
+    ├── DataLossError                            a server's leave would lose keys for good
+    ├── QuorumError                              fewer replicas answered than the level asks for
+    ├── TransactionConflict                      what a transaction read was changed meanwhile
     ├── ServerFailedError                        a server could not carry out an operation
+    │   └── ServerUnavailableError               a server does not answer
     └── StoreClosedError                         the store was closed
 
 An error carries what it is about as attributes; its message is one line that says what to do, with
 every outside text escaped and capped, and no value that was stored.
 """
+
+from collections.abc import Sequence
 
 from core.safe_text import quoted, visible
 
@@ -150,6 +156,72 @@ class ServerFailedError(StoreError):
     def __init__(self, server_id: str, reason: str) -> None:
         super().__init__(f"{server_id}: {visible(reason, 200)}")
         self.server_id = server_id
+
+
+class ServerUnavailableError(ServerFailedError):
+    """A server does not answer, or no server that could answer does.
+
+    Attributes:
+        server_ids: the servers that would have to answer.
+    """
+
+    def __init__(self, server_ids: Sequence[str], reason: str = "not answering") -> None:
+        names = ", ".join(server_ids)
+        super().__init__(names, f"{reason}: recover_server() it, or wait until it is back")
+        self.server_ids = tuple(server_ids)
+
+
+class QuorumError(StoreError):
+    """Fewer replicas answered a read, or acknowledged a write, than its level asks for.
+
+    Attributes:
+        reached: how many did.
+        needed: how many would have had to.
+        unknown: True for a write that may have happened, or may still happen when the replicas are
+            back; False where nothing was done.
+    """
+
+    def __init__(self, reached: int, needed: int, *, unknown: bool) -> None:
+        outcome = "the write may have happened or not: read again" if unknown else "nothing changed"
+        super().__init__(
+            f"{reached} of {needed} needed replicas answered; {outcome}, "
+            "and recover_server() the missing ones or ask at a lower level"
+        )
+        self.reached = reached
+        self.needed = needed
+        self.unknown = unknown
+
+
+class DataLossError(StoreError):
+    """A server can't leave: no other one holds some of its keys, and it can't give them.
+
+    Attributes:
+        server_id: the server that was to leave.
+        keys: how many keys would be lost.
+    """
+
+    def __init__(self, server_id: str, keys: int) -> None:
+        super().__init__(
+            f"{keys:,} keys of {server_id} have no other replica and would be lost: "
+            "recover_server() it first, or remove it with force=True"
+        )
+        self.server_id = server_id
+        self.keys = keys
+
+
+class TransactionConflict(StoreError):  # noqa: N818 - the field's own word for it
+    """A key that a transaction had read was changed before it committed. Nothing was applied.
+
+    Attributes:
+        key: that key.
+    """
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{quoted(key, 40)} was changed by somebody else: run the transaction again "
+            "(run_transaction() does)"
+        )
+        self.key = key
 
 
 class StoreClosedError(StoreError):

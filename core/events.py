@@ -31,17 +31,17 @@ class ServerEvent(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MigrationStarted(ServerEvent):
-    """A committed plan begins: `server_id` joins or leaves.
+    """A committed plan begins.
 
     Attributes:
-        joining: True for a join, False for a leave.
+        change: ``add`` (it joins), ``remove`` (it leaves) or ``reweigh`` (it gets another weight).
         keys: how many keys the plan moves.
         fraction: those keys as a fraction of all keys, 0 to 1.
         ideal_fraction: the least that any placement would have to move, 0 to 1.
         peers: how many servers give to, or take from, `server_id`.
     """
 
-    joining: bool
+    change: str
     keys: int
     fraction: float
     ideal_fraction: float
@@ -70,15 +70,66 @@ class MigrationFinished(ServerEvent):
     """The migration is over.
 
     Attributes:
-        joining: True for a join, False for a leave.
+        change: ``add``, ``remove`` or ``reweigh``.
         cancelled: True when it was rolled back.
         keys: how many keys were moved.
         seconds: how long it took, pauses included.
     """
 
-    joining: bool
+    change: str
     cancelled: bool
     keys: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerCrashed(ServerEvent):
+    """The server stopped answering, and lost what it held.
+
+    Attributes:
+        keys_lost: how many keys no other server holds.
+        keys_left: how many of its keys others hold.
+    """
+
+    keys_lost: int
+    keys_left: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFellBehind(ServerEvent):
+    """A write did not reach the server: it answers no read for those keys until it caught up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryStarted(ServerEvent):
+    """The server answers again, and begins to catch up.
+
+    Attributes:
+        stripes: in how many stripes (1,024ths of the ring) it has missed something.
+    """
+
+    stripes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryPaused(ServerEvent):
+    """The server could not catch up for now; `error` says why."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecoveryFinished(ServerEvent):
+    """The server holds all that it should, and answers reads again.
+
+    Attributes:
+        hints: how many hints were delivered.
+        copied: how many records were copied because ranges differed.
+        seconds: how long it took.
+    """
+
+    hints: int
+    copied: int
     seconds: float
 
 

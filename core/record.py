@@ -5,6 +5,8 @@ Knows nothing of servers or the ring.
 
 from typing import Final, NamedTuple
 
+import mmh3
+
 from core.errors import InvalidKeyError, InvalidValueError
 from core.safe_text import quoted
 
@@ -17,6 +19,9 @@ _MAX_BYTES_PER_CHARACTER = 4
 KEY_CHARACTERS_ALWAYS_SHORT = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
 
 NEVER_EXPIRES = 0
+
+# Digests are sums of 64-bit hashes, modulo 2**64, so that their order does not matter.
+DIGEST_MASK: Final = (1 << 64) - 1
 
 # The parts of a record; see `Record`.
 VALUE: Final = 0
@@ -91,6 +96,15 @@ def size_in_bytes(key: str, value: Value | None) -> int:
     """Return how many bytes the key and the value take in UTF-8."""
     value_size = len(value) if isinstance(value, bytes) else (_utf8_size(value or "") or 0)
     return (_utf8_size(key) or 0) + value_size
+
+
+def digest_of(key: str, record: Record) -> int:
+    """Return 64 bits that tell one version of a key from another; the sum of many is a digest.
+
+    A version is given to one value only, so the value need not be hashed.
+    """
+    text = f"{key}\0{record[VERSION]}\0{record[EXPIRES_AT]}"
+    return mmh3.hash64(text.encode(), signed=False)[0]
 
 
 def _utf8_size(text: str) -> int | None:

@@ -6,26 +6,43 @@ belong, the shards hold servers and routes, the membership changes them.
 
 import gc
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Self, TypeVar, overload
 
 from core.clock import Clock, SystemClock
+from core.cluster.doctor import DoctorReport, examine
+from core.cluster.expiry import Expiry, SteadyTime
+from core.cluster.failover import CrashPreview, Failover, Recovery
+from core.cluster.levels import Consistency, Level
+from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
 from core.cluster.plan import Plan
 from core.cluster.range_mover import RangeMover
+from core.cluster.replica import HINTS_KEPT
+from core.cluster.replication import Replication
 from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, StoreSnapshot
-from core.errors import InvalidKeyError, InvalidOptionError, NoServersError, UnknownServerError
+from core.cluster.transactions import Committer, Result, Transaction, run_transaction
+from core.errors import (
+    InvalidKeyError,
+    InvalidOptionError,
+    NoServersError,
+    ServerFailedError,
+    UnknownServerError,
+)
 from core.events import Event, EventLog
 from core.record import (
+    EXPIRES_AT,
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,
     NEVER_EXPIRES,
     VALUE,
+    VERSION,
+    Entry,
     Record,
     Value,
     checked_key,
@@ -34,11 +51,17 @@ from core.record import (
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, HashRing
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.server_id import checked_server_id
+from core.servers.faults import FaultInjector, FaultyServer
 from core.servers.memory_server import MemoryServer
 from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
 Default = TypeVar("Default")
+
+MAX_REPLICATION_FACTOR = 7
+# A hundred years: more than any key needs, and far from where times in milliseconds end.
+MAX_TTL_SECONDS = 100 * 365 * 24 * 3_600.0
+DEFAULT_RETRIES = 100
 
 # The collector is given new records 1,024 writes at a time; see `_untrack_new_records`.
 _UNTRACK_MASK = 1_024 - 1
@@ -48,28 +71,39 @@ class KeyValueStore:
     """A thread-safe key-value store, sharded over servers by a consistent-hash ring.
 
     Keys are non-empty `str` of at most 1,024 UTF-8 bytes; values are `str` or `bytes` of at most
-    16 MiB and are returned as the type that was stored. Every key is linearizable, also while
-    servers join and leave.
+    16 MiB and are returned as the type that was stored. Every key lies on `replication_factor`
+    servers. With strong consistency every key is linearizable, also while servers join, leave,
+    crash and recover, and no acknowledged write is lost while one replica of its key survives.
 
     Thread safety: any thread may call any method. A write holds the lock of its key's stripe; a
     read takes no lock, and looks again under it only after a miss. A membership change waits for
     its turn and moves its keys in small chunks, between which operations go on.
 
     Always true (see `check_invariants`): outside of a chunk that is being moved, a key's record is
-    on its owner and nowhere else, and the owner is who the routing table says.
+    on its owners and nowhere else, all owners that are current have the same, and the owners are
+    who the routing table says.
 
     Args:
         virtual_nodes_per_node: points on the ring of a server of weight 1; more of them spread the
             keys more evenly and make membership changes slower.
+        replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
+            it on all of them.
+        consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
+            answer; ``"eventual"`` is content with one, and a read may then be out of date.
         clock: the time.
         hash_function: gives a key its position on the ring; shaped as `mmh3.hash`, the default, and
             called with its UTF-8 bytes, 0 and False.
         create_server: makes the storage of a server that joins; in memory by default.
+        faults: makes servers misbehave; for tests, and to see what happens.
+        hints_kept: how many records are kept for a server that misses them, before what it has is
+            compared with the others instead.
+        background: False lets no thread of the store's own run: `maintain` then does the work of
+            catching up and expiring, when it is called.
         yield_point: called with the name of a step wherever another thread might come in between;
             for tests.
 
     Raises:
-        InvalidOptionError: `virtual_nodes_per_node` is not 1 to 100,000.
+        InvalidOptionError: an argument is out of range.
 
     >>> store = KeyValueStore()
     >>> store.add_server("alpha"), store.add_server("bravo")
@@ -87,14 +121,22 @@ class KeyValueStore:
     """
 
     __slots__ = (
+        "_applying",
         "_clock",
+        "_committer",
         "_events",
+        "_expiry",
+        "_failover",
+        "_faults",
         "_hash",
         "_locks",
+        "_maintenance",
         "_membership",
         "_next_version",
+        "_replication",
         "_shards",
         "_slots",
+        "_time",
         "_yield_point",
     )
 
@@ -102,23 +144,63 @@ class KeyValueStore:
         self,
         virtual_nodes_per_node: int = DEFAULT_VIRTUAL_NODES,
         *,
+        replication_factor: int = 1,
+        consistency: Consistency | str = Consistency.STRONG,
         clock: Clock | None = None,
         hash_function: HashFunction = murmur3,
         create_server: ServerFactory | None = None,
+        faults: FaultInjector | None = None,
+        hints_kept: int = HINTS_KEPT,
+        background: bool = True,
         yield_point: YieldPoint | None = None,
     ) -> None:
+        if (
+            not isinstance(replication_factor, int)
+            or not 1 <= replication_factor <= MAX_REPLICATION_FACTOR
+        ):
+            raise InvalidOptionError(
+                f"replication_factor must be a whole number from 1 to {MAX_REPLICATION_FACTOR}"
+            )
         ring = HashRing(virtual_nodes_per_node, hash_function=hash_function)
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._hash = hash_function
-        self._shards = Shards(hash_function, create_server or self._create_memory_server)
+        self._faults = faults
+        self._shards = Shards(
+            hash_function,
+            self._factory(create_server or self._create_memory_server),
+            replication_factor,
+            _checked_consistency(consistency),
+            hints_kept,
+        )
         self._events = EventLog()
-        mover = RangeMover(self._shards, yield_point or _go_on)
-        self._membership = Membership(ring, self._shards, mover, self._clock, self._events)
+        self._time = SteadyTime(self._clock)
         self._next_version = itertools.count(1).__next__
+        yield_to = yield_point or _go_on
+        self._replication = Replication(self._shards, yield_to, self._wake)
+        mover = RangeMover(self._shards, self._replication, yield_to)
+        self._membership = Membership(ring, self._shards, mover, self._clock, self._events)
+        self._expiry = Expiry(self._shards, self._replication, self._time)
+        self._failover = Failover(
+            self._shards,
+            self._replication,
+            self._membership.changed,
+            self._clock,
+            self._membership.log,
+            self._wake,
+        )
+        self._maintenance = Maintenance(
+            self._failover, self._expiry, self._time, self._clock, background=background
+        )
+        self._committer = Committer(
+            self._shards, self._replication, self._time, self._next_version, yield_to
+        )
+        if faults is not None:
+            faults.on_change(self._refresh_routes_of)
         self._yield_point = yield_point
         # Looked up here once: an attribute of an attribute costs a fifth of a read.
         self._slots = self._shards.routing.slots
         self._locks = self._shards.locks
+        self._applying = self._committer.applying
 
     # Servers
 
@@ -144,20 +226,40 @@ class KeyValueStore:
         """
         return self._membership.add(checked_server_id(server_id), weight)
 
-    def remove_server(self, server_id: str) -> bool:
+    def remove_server(self, server_id: str, *, force: bool = False) -> bool:
         """Remove a server, and return once others hold what it held.
 
-        Waits for its turn when another change is under way. O(keys in the stripes that change).
+        Of a server that is down, the others' replicas are copied. Waits for its turn when another
+        change is under way. O(keys in the stripes that change).
+
+        Args:
+            server_id: the server.
+            force: True gives up what lay on this server alone and went down with it.
 
         Returns:
             False if it is not in the ring.
 
         Raises:
+            DataLossError: keys lay on this server alone, it is down, and `force` is not set.
             LastServerError: it is the last server and holds keys; nothing is lost.
             MigrationFailedError: a move failed; nothing is lost, and the migration is paused.
             MigrationInProgressError: another membership change is paused.
         """
-        return self._membership.remove(server_id)
+        return self._membership.remove(server_id, force=force)
+
+    def set_weight(self, server_id: str, weight: float) -> bool:
+        """Give a server another weight, and return once its part of the keys is that large.
+
+        Returns:
+            False if it has that weight already.
+
+        Raises:
+            InvalidOptionError: the weight is out of range.
+            MigrationFailedError: a move failed; nothing is lost, and the migration is paused.
+            MigrationInProgressError: another membership change is paused.
+            UnknownServerError: it is not in the ring.
+        """
+        return self._membership.set_weight(server_id, weight)
 
     def get_servers(self) -> list[str]:
         """Return the ids of the servers in the ring, sorted."""
@@ -188,8 +290,23 @@ class KeyValueStore:
         """
         return self._membership.plan_remove(server_id)
 
+    def plan_set_weight(self, server_id: str, weight: float) -> Plan:
+        """Return what `set_weight` would move, without moving it. O(keys in those stripes).
+
+        Raises:
+            InvalidOptionError: the weight is out of range.
+            MigrationInProgressError: a membership change is under way.
+            UnknownServerError: it is not in the ring.
+        """
+        return self._membership.plan_set_weight(server_id, weight)
+
     def commit(
-        self, plan: Plan, *, keys_per_second: float | None = None, start: bool = True
+        self,
+        plan: Plan,
+        *,
+        keys_per_second: float | None = None,
+        start: bool = True,
+        force: bool = False,
     ) -> Migration:
         """Carry out a plan in the background, and return the migration at once.
 
@@ -197,30 +314,132 @@ class KeyValueStore:
             plan: made by this store, for the ring as it is.
             keys_per_second: how fast to move at most; None for no limit.
             start: False leaves the migration paused, to be driven by its `step`.
+            force: True gives up keys that nobody holds any more (`Plan.keys_lost`).
 
         Raises:
+            DataLossError: keys would be lost, and `force` is not set.
             InvalidOptionError: `keys_per_second` is not above 0.
             LastServerError: the last server was to leave, and keys have come in since the plan.
             MigrationInProgressError: another membership change is under way.
             StalePlanError: the ring changed since the plan was made.
         """
-        return self._membership.commit(plan, keys_per_second=keys_per_second, start=start)
+        return self._membership.commit(
+            plan, keys_per_second=keys_per_second, start=start, force=force
+        )
 
     @property
     def migration(self) -> Migration | None:
         """The membership change that is under way or paused; None when there is none."""
         return self._membership.migration
 
+    # Failures
+
+    def plan_crash(self, server_id: str) -> CrashPreview:
+        """Return what a crash of the server would lose, without crashing it. O(segments).
+
+        Raises:
+            UnknownServerError: there is no such server.
+        """
+        return self._failover.preview(server_id)
+
+    def crash_server(self, server_id: str) -> bool:
+        """Let a server stop answering; one in memory loses what it held. O(segments).
+
+        Operations go on with the other replicas.
+
+        Returns:
+            False if it is unknown, or down already.
+        """
+        return self._failover.crash(server_id)
+
+    def recover_server(self, server_id: str) -> bool:
+        """Bring a server back, and return once it holds all that it should.
+
+        What it missed comes from hints and from other replicas. O(keys it should hold).
+
+        Returns:
+            False if it is unknown, or neither down nor behind.
+
+        Raises:
+            ServerFailedError: it, or another server that has what it lacks, does not answer. It is
+                back nevertheless, and catches up in the background.
+        """
+        recovery = self._failover.begin_recovery(server_id)
+        if recovery is None:
+            return False
+        while recovery.step():
+            pass
+        return True
+
+    def begin_recovery(self, server_id: str) -> Recovery | None:
+        """Bring a server back, and return at once; it catches up in the background.
+
+        Returns:
+            How far it is; None if it is unknown, or neither down nor behind.
+        """
+        return self._failover.begin_recovery(server_id)
+
+    def doctor(self, *, repair: bool = False) -> DoctorReport:
+        """Compare the records of every server with what the ring says, and with each other.
+
+        A stripe at a time, while operations go on. O(records).
+
+        Args:
+            repair: True gives every owner the newest record and takes it from everybody else.
+        """
+        return examine(self._shards, self._replication, repair=repair)
+
+    def maintain(self) -> bool:
+        """Do a small piece of what otherwise happens in the background.
+
+        Returns:
+            Whether more could be done at once.
+        """
+        return self._maintenance.run_once()
+
     # Keys
 
-    def set(self, key: str, value: Value) -> bool:
+    def set(
+        self,
+        key: str,
+        value: Value,
+        *,
+        ttl: float | None = None,
+        only_if_absent: bool = False,
+        expected_version: int | None = None,
+        write_level: Level | str | None = None,
+    ) -> bool:
         """Store `value` under `key`; True once the write is acknowledged. O(1).
+
+        Args:
+            key: the key.
+            value: the value.
+            ttl: seconds after which the key is absent again; None keeps it for ever.
+            only_if_absent: True stores nothing if the key has a value.
+            expected_version: store nothing unless the key has this version (see
+                `get_with_version`); 0 stands for no value.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
+        Returns:
+            False if a condition did not hold; nothing was stored then.
 
         Raises:
             InvalidKeyError: not a non-empty `str` of at most 1,024 UTF-8 bytes.
+            InvalidOptionError: `ttl` is not above 0, or the level is unknown.
             InvalidValueError: not `str` or `bytes` of at most 16 MiB.
             NoServersError: the ring has no server.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
+            ServerUnavailableError: a condition is to hold, and no replica answers.
         """
+        if (
+            ttl is not None
+            or only_if_absent
+            or expected_version is not None
+            or write_level is not None
+        ):
+            return self._set_with_options(
+                key, value, ttl, only_if_absent, expected_version, write_level
+            )
         # What most callers pass is checked here, at a third of the price of two calls. A function
         # is fetched before it is called: calling an attribute of a slot takes 30 ns longer.
         if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
@@ -242,12 +461,21 @@ class KeyValueStore:
                 route = route.at(position)
             if self._yield_point is not None:
                 self._yield_point("set.routed")
-            records, keys = route.records, route.keys
-            if keys is not None and key not in records:
-                keys[key] = None
             version = next_version()
-            records[key] = (value, version, NEVER_EXPIRES)
-            route.counters.writes += 1
+            record = (value, version, NEVER_EXPIRES)
+            if route.direct:
+                # As `Replication.write_locked`, which a call more would take 80 ns to reach.
+                records = route.records
+                if key not in records:
+                    route.keys[key] = None
+                    route.tally.keys += 1
+                records[key] = record
+                for records, keys in route.others:
+                    keys[key] = None
+                    records[key] = record
+                route.counters.writes += 1
+            else:
+                self._replication.write_locked(Entry(position, key, record))
         finally:
             lock.release()
         if not version & _UNTRACK_MASK:
@@ -255,15 +483,31 @@ class KeyValueStore:
         return True
 
     @overload
-    def get(self, key: str) -> Value | None: ...
+    def get(self, key: str, *, read_level: Level | str | None = None) -> Value | None: ...
     @overload
-    def get(self, key: str, default: Default) -> Value | Default: ...
-    def get(self, key: str, default: Default | None = None) -> Value | Default | None:
+    def get(
+        self, key: str, default: Default, *, read_level: Level | str | None = None
+    ) -> Value | Default: ...
+    def get(
+        self, key: str, default: Default | None = None, *, read_level: Level | str | None = None
+    ) -> Value | Default | None:
         """Return the value of `key`, or `default` if it has none. O(1).
+
+        Args:
+            key: the key.
+            default: what to return if it has no value.
+            read_level: how many replicas to ask; None for the store's own level. Replicas that
+                answer differently are repaired.
 
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
+            ServerUnavailableError: no replica answers that is known to be up to date.
         """
+        if read_level is not None:
+            record = self._read(key, _checked_level(read_level))
+            return default if record is None else record[VALUE]
         # A key that is found was checked when it was stored, so only a miss checks it.
         hash_function = self._hash
         try:
@@ -274,31 +518,111 @@ class KeyValueStore:
         except (AttributeError, TypeError, UnicodeEncodeError):
             checked_key(key)
             raise
-        if record is None:
-            record = self._look_again(key)
-            if record is None:
-                return default
-        else:
-            route.counters.reads += 1
+        except ServerFailedError:
+            record = None
+        if record is None or self._applying:
+            record = self._read(key)
+            return default if record is None else record[VALUE]
+        if record[EXPIRES_AT] and self._time.expired(record):
+            return default
+        route.counters.reads += 1
         return record[VALUE]
 
-    def remove(self, key: str) -> bool:
-        """Remove `key`; return whether it had a value. O(1).
+    def get_with_version(self, key: str) -> tuple[Value, int] | None:
+        """Return the value of `key` and its version, for `set(expected_version=...)`; or None.
+
+        Every write gives a key a greater version. O(1).
 
         Raises:
             InvalidKeyError: `key` could not be a key.
+            ServerUnavailableError: no replica answers that is known to be up to date.
         """
+        record = self._read(key)
+        if record is None or record[VALUE] is None:
+            return None
+        return record[VALUE], record[VERSION]
+
+    def remove(self, key: str, *, write_level: Level | str | None = None) -> bool:
+        """Remove `key`; return whether it had a value. O(1).
+
+        Args:
+            key: the key.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
+            ServerUnavailableError: no replica answers that could say whether it had a value.
+        """
+        level = None if write_level is None else _checked_level(write_level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
-            route = self._shards.routing.at(position)
             if self._yield_point is not None:
                 self._yield_point("remove.routed")
-            record = route.records.pop(key, None)
-            if route.keys is not None:
-                route.keys.pop(key, None)
-            route.counters.writes += 1
-        return record is not None
+            record = self._replication.read_locked(position, key)
+            if record is None:
+                return False
+            gone = (None, self._next_version(), NEVER_EXPIRES)
+            self._replication.write_locked(Entry(position, key, gone), level)
+        return not self._time.expired(record)
+
+    def expire(self, key: str, seconds: float) -> bool:
+        """Let `key` be absent `seconds` from now; False if it has no value. O(log keys).
+
+        Raises:
+            InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: `seconds` is not above 0.
+            QuorumError: fewer replicas acknowledged it than the store's level asks for.
+            ServerUnavailableError: no replica answers that is known to be up to date.
+        """
+        return self._set_expiry(key, self._expires_at(seconds))
+
+    def persist(self, key: str) -> bool:
+        """Keep `key` for ever; False if it has no value, or was kept for ever already. O(1).
+
+        Raises:
+            InvalidKeyError: `key` could not be a key.
+            QuorumError: fewer replicas acknowledged it than the store's level asks for.
+            ServerUnavailableError: no replica answers that is known to be up to date.
+        """
+        return self._set_expiry(key, NEVER_EXPIRES)
+
+    def ttl(self, key: str) -> float | None:
+        """Return after how many seconds `key` is absent; None without a limit, or without it. O(1).
+
+        Raises:
+            InvalidKeyError: `key` could not be a key.
+            ServerUnavailableError: no replica answers that is known to be up to date.
+        """
+        record = self._read(key)
+        if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
+            return None
+        return (record[EXPIRES_AT] - self._time.now_ms()) / 1_000
+
+    def transaction(self) -> Transaction:
+        """Begin a transaction, to be used in a ``with`` block, at whose end it commits.
+
+        Raises:
+            TransactionConflict: at the end of the block, when what it read has changed.
+        """
+        return Transaction(self._committer)
+
+    def run_transaction(
+        self, function: Callable[[Transaction], Result], retries: int = DEFAULT_RETRIES
+    ) -> Result:
+        """Run `function` in a transaction until it meets no conflict; return what it returns.
+
+        Args:
+            function: is given the transaction; may run several times, so it should do nothing else.
+            retries: how often to try again.
+
+        Raises:
+            InvalidOptionError: `retries` is negative.
+            TransactionConflict: every attempt met a conflict.
+        """
+        return run_transaction(self._committer, function, retries)
 
     def exists(self, key: str) -> bool:
         """Return whether `key` has a value. O(1).
@@ -360,8 +684,8 @@ class KeyValueStore:
                 break
             found += [
                 key
-                for _, key, _ in self._shards.entries_of_stripe(stripe)
-                if key.startswith(prefix)
+                for _, key, record in self._shards.entries_of_stripe(stripe)
+                if key.startswith(prefix) and not self._time.expired(record)
             ]
         return found if limit is None else found[:limit]
 
@@ -388,19 +712,20 @@ class KeyValueStore:
                 break
             for entry in self._shards.entries_of_stripe((first + step) % STRIPES):
                 value = entry.record[VALUE]
-                if value is None:
+                if value is None or self._time.expired(entry.record):
                     continue
                 late = step == 0 and entry[:2] < start
                 (before_start if late else found).append((entry.key, value))
         return (found + before_start)[:count]
 
     def get_total_entries(self) -> int:
-        """Return how many keys there are. O(servers x stripes)."""
-        return sum(self._shards.key_counts().values())
+        """Return how many keys there are, each counted once. O(segments + keys that expired)."""
+        return sum(self.get_stats().values())
 
     def clear(self) -> None:
         """Remove all keys and all servers. A migration under way ends where it is."""
         self._membership.clear()
+        self._expiry.clear()
 
     # Where keys are
 
@@ -424,19 +749,21 @@ class KeyValueStore:
         Raises:
             UnknownServerError: there is no such server.
         """
-        if server_id not in self._shards.servers:
+        if server_id not in self._shards.replicas:
             raise UnknownServerError(str(server_id))
         return [
             entry.key
             for stripe in range(STRIPES)
             for entry in self._shards.entries_of_stripe(stripe, server_id)
+            if not self._time.expired(entry.record)
         ]
 
     def get_stats(self) -> dict[str, int]:
         """Return how many keys each server is the primary of, sorted by id.
 
-        Each key is counted once, so the counts sum to the total. O(servers x stripes).
+        Each key is counted once, so the counts sum to the total. O(segments + keys that expired).
         """
+        self._expiry.sweep_all()
         return self._shards.key_counts()
 
     def explain(self, key: str) -> KeyPlacement:
@@ -446,13 +773,18 @@ class KeyValueStore:
             InvalidKeyError: `key` could not be a key.
             NoServersError: the ring has no server.
         """
-        return explain_key(checked_key(key), self._membership, self._shards)
+        return explain_key(checked_key(key), self._membership, self._shards, self._time)
 
     # The store itself
 
     def snapshot(self) -> StoreSnapshot:
-        """Return all that there is to show, frozen. O(servers x stripes), not keys."""
-        return take_snapshot(self._membership, self._shards, self._clock, self._events)
+        """Return all that there is to show, frozen. O(segments), not keys.
+
+        Keys that have expired are counted until they were swept, a second later at most.
+        """
+        return take_snapshot(
+            self._membership, self._shards, self._failover, self._faults, self._clock, self._events
+        )
 
     def events(self) -> tuple[Event, ...]:
         """Return the latest events (at most 1,000), oldest first."""
@@ -467,10 +799,11 @@ class KeyValueStore:
         check_invariants(self._membership, self._shards)
 
     def close(self) -> None:
-        """Stop a migration under way and close every server. Closing twice does nothing.
+        """Stop what is under way and close every server. Closing twice does nothing.
 
         Afterwards every operation raises `StoreClosedError`.
         """
+        self._maintenance.stop()
         self._membership.close()
 
     def __len__(self) -> int:
@@ -498,19 +831,107 @@ class KeyValueStore:
     ) -> None:
         self.close()
 
-    def _look_again(self, key: str) -> Record | None:
-        """Read `key` under its stripe's lock: a miss may be a range that moved in between."""
+    def _read(self, key: str, level: Level | None = None) -> Record | None:
+        """Read `key` under its stripe's lock; None without a value, or if it expired.
+
+        After a miss without the lock too: its range may have moved in between.
+        """
         key = checked_key(key)
         position = self._shards.position_of(key)
         if self._yield_point is not None:
             self._yield_point("get.missed")
+        record = self._replication.read(position, key, level)
+        return None if record is None or self._time.expired(record) else record
+
+    def _set_with_options(
+        self,
+        key: str,
+        value: Value,
+        ttl: float | None,
+        only_if_absent: bool,
+        expected_version: int | None,
+        write_level: Level | str | None,
+    ) -> bool:
+        key, value = checked_key(key), checked_value(value)
+        level = None if write_level is None else _checked_level(write_level)
+        expires_at = NEVER_EXPIRES if ttl is None else self._expires_at(ttl)
+        position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
-            route = self._shards.routing.at(position)
-            route.counters.reads += 1
-            return route.records.get(key)
+            if only_if_absent or expected_version is not None:
+                current = self._replication.read_locked(position, key)
+                if current is not None and self._time.expired(current):
+                    current = None
+                if only_if_absent and current is not None:
+                    return False
+                version = 0 if current is None else current[VERSION]
+                if expected_version not in (None, version):
+                    return False
+            if self._yield_point is not None:
+                self._yield_point("set.decided")
+            record = (value, self._next_version(), expires_at)
+            self._replication.write_locked(Entry(position, key, record), level)
+        self._watch(key, expires_at)
+        return True
+
+    def _set_expiry(self, key: str, expires_at: int) -> bool:
+        key = checked_key(key)
+        position = self._shards.position_of(key)
+        with self._locks[position >> STRIPE_SHIFT]:
+            current = self._replication.read_locked(position, key)
+            if current is None or self._time.expired(current):
+                return False
+            if current[EXPIRES_AT] == expires_at == NEVER_EXPIRES:
+                return False
+            record = (current[VALUE], self._next_version(), expires_at)
+            self._replication.write_locked(Entry(position, key, record))
+        self._watch(key, expires_at)
+        return True
+
+    def _expires_at(self, seconds: float) -> int:
+        """Return the time `seconds` from now, in milliseconds since 1970-01-01 UTC."""
+        if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TTL_SECONDS:
+            raise InvalidOptionError("seconds must be above 0 and at most a hundred years")
+        return self._time.now_ms() + max(1, round(seconds * 1_000))
+
+    def _watch(self, key: str, expires_at: int) -> None:
+        if expires_at != NEVER_EXPIRES:
+            self._expiry.watch(key, expires_at)
+            self._wake()
+
+    def _wake(self) -> None:
+        self._maintenance.wake()
+
+    def _refresh_routes_of(self, server_id: str) -> None:
+        """Make the routes to a server anew: whether it may fail has changed."""
+        for stripe in range(STRIPES):
+            with self._locks[stripe]:
+                if server_id in self._shards.replicas:
+                    self._shards.routing.refresh(stripe)
+        self._wake()
+
+    def _factory(self, create: ServerFactory) -> ServerFactory:
+        """Return what makes the servers: behind the fault injector, if there is one."""
+        faults = self._faults
+        if faults is None:
+            return create
+        return lambda server_id: FaultyServer(create(server_id), faults)
 
     def _create_memory_server(self, server_id: str) -> Server:
         return MemoryServer(server_id, self._shards.position_of)
+
+
+def _checked_level(level: Level | str) -> Level:
+    try:
+        return Level(level)
+    except ValueError:
+        raise InvalidOptionError("a level must be 'one', 'quorum' or 'all'") from None
+
+
+def _checked_consistency(consistency: Consistency | str) -> Consistency:
+    try:
+        return Consistency(consistency)
+    except ValueError:
+        raise InvalidOptionError("consistency must be 'strong' or 'eventual'") from None
 
 
 def _untrack_new_records() -> None:

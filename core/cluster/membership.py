@@ -6,10 +6,11 @@ from collections.abc import Callable
 from core.clock import Clock
 from core.cluster.migration import Migration
 from core.cluster.plan import ChangeKind, Plan
-from core.cluster.planning import make_plan
+from core.cluster.planning import keys_lost, make_plan
 from core.cluster.range_mover import RangeMover
 from core.cluster.shards import Shards
 from core.errors import (
+    DataLossError,
     LastServerError,
     MigrationInProgressError,
     ServerExistsError,
@@ -19,7 +20,7 @@ from core.errors import (
 )
 from core.events import Event, EventLog, StoreCleared
 from core.ring.hash_ring import HashRing
-from core.stripes import LAST_POSITION
+from core.stripes import LAST_POSITION, STRIPES
 
 
 class Membership:
@@ -89,12 +90,30 @@ class Membership:
         weight = before.weights[server_id]
         return make_plan(self._shards, ChangeKind.REMOVE, server_id, weight, before, trial.view)
 
-    def commit(self, plan: Plan, *, keys_per_second: float | None, start: bool) -> Migration:
+    def plan_set_weight(self, server_id: str, weight: float) -> Plan:
+        """Return what another weight of a server would move. See `make_plan` for the cost.
+
+        Raises:
+            InvalidOptionError: `weight` is out of range.
+            MigrationInProgressError: another change is under way.
+            UnknownServerError: the ring has no such server.
+        """
+        with self.changed:
+            self._refuse_if_busy_locked()
+            before, trial = self.ring.view, self.ring.copy()
+        if not trial.set_weight(server_id, weight):
+            raise UnknownServerError(server_id)
+        return make_plan(self._shards, ChangeKind.REWEIGH, server_id, weight, before, trial.view)
+
+    def commit(
+        self, plan: Plan, *, keys_per_second: float | None, start: bool, force: bool = False
+    ) -> Migration:
         """Make the plan's change to the ring and begin to move what must move.
 
         The first server's join and the last one's leave move no key: they are done at once.
 
         Raises:
+            DataLossError: keys would be lost for good, and `force` is not set.
             InvalidOptionError: `keys_per_second` is not above 0.
             LastServerError: the last server was to leave, and keys have come in since the plan.
             MigrationInProgressError: another change is under way.
@@ -104,6 +123,10 @@ class Membership:
             self._refuse_if_busy_locked()
             if plan.before is not self.ring.view:
                 raise StalePlanError(plan.epoch, self.ring.view.epoch)
+            if plan.kind is ChangeKind.REMOVE and not force:
+                lost = keys_lost(self._shards, plan.server_id)
+                if lost:
+                    raise DataLossError(plan.server_id, lost)
             migration = Migration(
                 plan,
                 self._mover,
@@ -141,16 +164,35 @@ class Membership:
             lambda: self.plan_add(server_id, weight),
         )
 
-    def remove(self, server_id: str) -> bool:
+    def set_weight(self, server_id: str, weight: float) -> bool:
+        """Give a server another weight, and wait until its keys moved; False if it has it.
+
+        Raises:
+            InvalidOptionError: `weight` is out of range.
+            MigrationFailedError: a move failed; the migration is paused.
+            MigrationInProgressError: another change is paused.
+            UnknownServerError: the ring has no such server.
+        """
+        if server_id not in self.ring.view.weights:
+            raise UnknownServerError(server_id)
+        return self._change(
+            lambda: self.ring.view.weights.get(server_id, weight) != weight,
+            lambda: self.plan_set_weight(server_id, weight),
+        )
+
+    def remove(self, server_id: str, *, force: bool = False) -> bool:
         """Remove a server once others hold what it held; False if it is unknown.
 
         Raises:
+            DataLossError: keys would be lost for good, and `force` is not set.
             LastServerError: it is the last one and holds keys.
             MigrationFailedError: a move failed; the migration is paused.
             MigrationInProgressError: another change is paused.
         """
         return self._change(
-            lambda: server_id in self.ring.view.weights, lambda: self.plan_remove(server_id)
+            lambda: server_id in self.ring.view.weights,
+            lambda: self.plan_remove(server_id),
+            force=force,
         )
 
     def clear(self) -> None:
@@ -161,7 +203,7 @@ class Membership:
         if interrupted is not None:
             interrupted.stop()
         with self.changed:
-            servers = len(self._shards.servers)
+            servers = len(self._shards.replicas)
             keys = self._shards.clear()
             self.ring.clear()
             self._current = None
@@ -184,14 +226,16 @@ class Membership:
         """Log an event at this moment."""
         self._events.append(event, self._clock.now_ms())
 
-    def _change(self, is_needed: Callable[[], bool], make: Callable[[], Plan]) -> bool:
+    def _change(
+        self, is_needed: Callable[[], bool], make: Callable[[], Plan], *, force: bool = False
+    ) -> bool:
         """Plan and carry out a change as soon as it is its turn; False if it is not needed."""
         while True:
             self._wait_for_turn()
             if not is_needed():
                 return False
             try:
-                migration = self.commit(make(), keys_per_second=None, start=True)
+                migration = self.commit(make(), keys_per_second=None, start=True, force=force)
             except (
                 MigrationInProgressError,
                 ServerExistsError,
@@ -226,7 +270,10 @@ class Membership:
 
     def _change_ring(self, plan: Plan, *, forward: bool) -> None:
         """Make the change of `plan` to the ring, or take it back."""
-        if (plan.kind is ChangeKind.ADD) is forward:
+        if plan.kind is ChangeKind.REWEIGH:
+            view = plan.after if forward else plan.before
+            self.ring.set_weight(plan.server_id, view.weights[plan.server_id])
+        elif (plan.kind is ChangeKind.ADD) is forward:
             self.ring.add_server(plan.server_id, plan.weight)
         else:
             self.ring.remove_server(plan.server_id)
@@ -239,7 +286,11 @@ class Membership:
         """
         owners = plan.after.servers
         with self._shards.moving, self._shards.all_stripes():
-            keys = self._shards.servers[plan.server_id].count()
+            keys = sum(
+                tally.keys
+                for stripe in range(STRIPES)
+                for _, tally in self._shards.routing.tallies(stripe)
+            )
             if keys and not owners:
                 raise LastServerError(plan.server_id, keys)
             self._shards.routing.assign(0, LAST_POSITION, owners)

@@ -42,7 +42,7 @@ class MigrationProgress:
     """How far a migration is.
 
     Attributes:
-        kind: whether a server joins or leaves.
+        kind: whether a server joins, leaves or gets another weight.
         server_id: that server.
         state: what the migration is doing.
         cancelling: True once it was cancelled and ranges move back.
@@ -84,6 +84,10 @@ class _Move:
     @property
     def size(self) -> int:
         return self.high - self.low + 1
+
+    def directed(self, *, back: bool) -> tuple[Owners, Owners]:
+        """Return who gives and who takes, forward or back."""
+        return (self.new, self.old) if back else (self.old, self.new)
 
     def goes_on_in(self, other: "_Move") -> bool:
         """Whether `other` is the same change of the positions right behind these."""
@@ -155,7 +159,7 @@ class Migration:
 
     @property
     def server_id(self) -> str:
-        """The server that joins or leaves."""
+        """The server that joins, leaves or gets another weight."""
         return self.plan.server_id
 
     @property
@@ -207,11 +211,11 @@ class Migration:
         self._log(
             MigrationStarted(
                 server_id=plan.server_id,
-                joining=plan.kind is ChangeKind.ADD,
+                change=plan.kind.value,
                 keys=plan.keys_moved,
                 fraction=plan.fraction_moved,
                 ideal_fraction=plan.ideal_fraction,
-                peers=len(plan.transfers),
+                peers=len(plan.peers),
             )
         )
 
@@ -220,7 +224,8 @@ class Migration:
         with self._changed:
             for move in self._to_move if not self._cancelling else self._moved:
                 if move.low <= position <= move.high:
-                    return next(iter(move.old if self._cancelling else move.new), None)
+                    old, new = move.directed(back=self._cancelling)
+                    return next((name for name in new if name not in old), new[0])
         return None
 
     def pause(self) -> bool:
@@ -357,7 +362,7 @@ class Migration:
         if not moves:
             return False
         move = moves[-1]
-        old, new = (move.new, move.old) if self._cancelling else (move.old, move.new)
+        old, new = move.directed(back=self._cancelling)
         chunk = self._mover.move_chunk(move.low, move.high, old, new, self._chunk)
         with self._changed:
             self._keys_moved += chunk.keys
@@ -400,7 +405,7 @@ class Migration:
             self._log(
                 MigrationFinished(
                     server_id=self.server_id,
-                    joining=self.plan.kind is ChangeKind.ADD,
+                    change=self.plan.kind.value,
                     cancelled=cancelled,
                     keys=self._keys_moved,
                     seconds=self._clock.monotonic() - self._began_at,

@@ -1,14 +1,28 @@
 """Looking at a store without disturbing it: snapshots, explanations, and its invariants."""
 
+from collections import Counter
+from contextlib import suppress
+
 from core.clock import Clock
+from core.cluster.expiry import SteadyTime
+from core.cluster.failover import Failover
 from core.cluster.membership import Membership
 from core.cluster.migration import MigrationProgress
 from core.cluster.plan import ChangeKind, Plan, peak_to_average
+from core.cluster.replica import Replica
+from core.cluster.routing import Owners
 from core.cluster.shards import Shards
-from core.cluster.snapshot import KeyPlacement, ServerSnapshot, ServerState, StoreSnapshot
-from core.errors import NoServersError
+from core.cluster.snapshot import (
+    KeyPlacement,
+    ReplicaCopy,
+    ServerSnapshot,
+    ServerState,
+    StoreSnapshot,
+)
+from core.errors import NoServersError, ServerFailedError
 from core.events import EventLog
-from core.record import VALUE, VERSION
+from core.record import EXPIRES_AT, NEVER_EXPIRES, VALUE, VERSION
+from core.servers.faults import NO_FAULTS, FaultInjector
 from core.stripes import LAST_POSITION, STRIPES, stripe_of
 
 # What a screen can show; the log itself keeps more.
@@ -16,7 +30,12 @@ _EVENTS_IN_A_SNAPSHOT = 200
 
 
 def take_snapshot(
-    membership: Membership, shards: Shards, clock: Clock, events: EventLog
+    membership: Membership,
+    shards: Shards,
+    failover: Failover,
+    faults: FaultInjector | None,
+    clock: Clock,
+    events: EventLog,
 ) -> StoreSnapshot:
     """Return what there is to see of a store at this moment. O(servers x stripes), not keys."""
     with membership.changed:
@@ -25,9 +44,12 @@ def take_snapshot(
         progress = migration.progress if migration is not None else None
         plan = migration.plan if migration is not None else None
         keys = shards.key_counts()
+        recoveries = tuple(recovery.progress for recovery in failover.recoveries)
         servers = tuple(
-            _server_snapshot(server_id, keys[server_id], shards, membership, plan, progress)
-            for server_id in sorted(shards.servers)
+            _server_snapshot(
+                shards.replicas[server_id], keys[server_id], membership, faults, plan, progress
+            )
+            for server_id in sorted(shards.replicas)
         )
     return StoreSnapshot(
         taken_at_ms=clock.now_ms(),
@@ -35,27 +57,32 @@ def take_snapshot(
         epoch=view.epoch,
         virtual_nodes_per_node=membership.ring.virtual_nodes_per_node,
         servers=servers,
+        replication_factor=shards.replication_factor,
+        consistency=shards.consistency,
         total_keys=sum(keys.values()),
+        under_replicated_keys=_under_replicated_keys(shards),
         peak_to_average=peak_to_average(keys, view),
         migration=progress,
+        recoveries=recoveries,
         events=events.latest(_EVENTS_IN_A_SNAPSHOT),
         view=view,
     )
 
 
-def explain_key(key: str, membership: Membership, shards: Shards) -> KeyPlacement:
+def explain_key(key: str, membership: Membership, shards: Shards, time: SteadyTime) -> KeyPlacement:
     """Return where `key` lives and why.
 
     Raises:
         NoServersError: the ring has no server.
     """
     position = shards.position_of(key)
+    stripe = stripe_of(position)
     with membership.changed:
         view = membership.ring.view
         migration = membership.migration
-        with shards.locks[stripe_of(position)]:
-            owners = shards.routing.at(position).owners
-            if not owners:
+        with shards.locks[stripe]:
+            route = shards.routing.at(position)
+            if not route.owners:
                 raise NoServersError
             moving_to = migration.target_of(position) if migration is not None else None
             # A range that has not moved yet is still owned by the vnode of the ring before.
@@ -63,21 +90,57 @@ def explain_key(key: str, membership: Membership, shards: Shards) -> KeyPlacemen
             if migration is not None and moving_to is not None:
                 plan = migration.plan
                 owning_view = plan.after if migration.progress.cancelling else plan.before
-            found = {name: shards.servers[name].get(position, key) for name in owners}
-    record = found[owners[0]]
+            copies = tuple(_copy_on(replica, position, key) for replica in route.replicas)
+            record = None
+            if route.reader is not None:
+                with suppress(ServerFailedError):
+                    record = route.reader.server.get(position, key)
+    if record is not None and time.expired(record):
+        record = None
+    expires_at = record[EXPIRES_AT] if record is not None else NEVER_EXPIRES
     return KeyPlacement(
         key=key,
         position=position,
         vnode=owning_view.vnode_at(position),
-        primary=owners[0],
-        replicas=owners,
-        located_on=tuple(name for name, copy in found.items() if copy is not None),
-        exists=record is not None and record[VALUE] is not None,
+        primary=route.owners[0],
+        replicas=route.owners,
+        copies=copies,
+        exists=record is not None,
         value=record[VALUE] if record is not None else None,
         version=record[VERSION] if record is not None else None,
+        ttl=None if expires_at == NEVER_EXPIRES else (expires_at - time.now_ms()) / 1_000,
         moving_to=moving_to,
         epoch=view.epoch,
     )
+
+
+def _copy_on(replica: Replica, position: int, key: str) -> ReplicaCopy:
+    answers, record = not replica.down, None
+    if answers:
+        try:
+            record = replica.server.get(position, key)
+        except ServerFailedError:
+            answers = False
+    return ReplicaCopy(
+        server_id=replica.server_id,
+        answers=answers,
+        current=answers and replica.current(stripe_of(position)),
+        version=record[VERSION] if record is not None else None,
+    )
+
+
+def _under_replicated_keys(shards: Shards) -> int:
+    """Return how many keys have fewer current copies than they should."""
+    short = 0
+    for stripe in range(STRIPES):
+        for owners, tally in shards.routing.tallies(stripe):
+            if not tally.keys:
+                continue
+            if len(owners) < shards.replication_factor or len(shards.current(owners, stripe)) < len(
+                owners
+            ):
+                short += tally.keys
+    return short
 
 
 def check_invariants(membership: Membership, shards: Shards) -> None:
@@ -89,28 +152,35 @@ def check_invariants(membership: Membership, shards: Shards) -> None:
     with membership.changed, shards.moving, shards.all_stripes():
         membership.ring.check_invariants()
         _check_routing(membership, shards)
-        for server_id in shards.servers:
-            _check_records(server_id, shards)
+        for server_id, replica in shards.replicas.items():
+            replica.check_invariants()
+            if not replica.down:
+                _check_records(server_id, shards)
+        for stripe in range(STRIPES):
+            _check_copies(shards, stripe)
 
 
 def _server_snapshot(
-    server_id: str,
+    replica: Replica,
     keys: int,
-    shards: Shards,
     membership: Membership,
+    faults: FaultInjector | None,
     plan: Plan | None,
     progress: MigrationProgress | None,
 ) -> ServerSnapshot:
-    view = membership.ring.view
-    counters = shards.counters[server_id]
+    server_id, view = replica.server_id, membership.ring.view
     state = ServerState.UP
     target: int | None = None
     if plan is not None and progress is not None:
         after = plan.keys_before if progress.cancelling else plan.keys_after
         target = after.get(server_id, 0)
-        if server_id == plan.server_id:
+        if server_id == plan.server_id and plan.kind is not ChangeKind.REWEIGH:
             joins = (plan.kind is ChangeKind.ADD) is not progress.cancelling
             state = ServerState.JOINING if joins else ServerState.LEAVING
+    if replica.down:
+        state = ServerState.DOWN
+    elif replica.catching_up:
+        state = ServerState.CATCHING_UP
     # A leaving server is no longer in the ring's view, but it was in the one before.
     known = view
     if plan is not None and server_id not in view.weights:
@@ -123,8 +193,11 @@ def _server_snapshot(
         share=view.shares().get(server_id, 0.0),
         keys=keys,
         target_keys=target,
-        reads=counters.reads,
-        writes=counters.writes,
+        reads=replica.counters.reads,
+        writes=replica.counters.writes,
+        hints=replica.hints,
+        stripes_behind=len(replica.behind),
+        faults=faults.faults_of(server_id) if faults is not None else NO_FAULTS,
     )
 
 
@@ -135,22 +208,50 @@ def _check_routing(membership: Membership, shards: Shards) -> None:
         assert segment.low == expected_low, f"no route for position {expected_low}"
         expected_low = segment.high + 1
         for server_id in segment.owners:
-            assert server_id in shards.servers, f"{segment} is routed to a server that is not there"
+            assert server_id in shards.replicas, (
+                f"{segment} is routed to a server that is not there"
+            )
+        route = shards.routing.at(segment.low)
+        stripe = stripe_of(segment.low)
+        current = shards.current(segment.owners, stripe)
+        assert route.reader is next(iter(current), None), f"{segment} is read from {route.reader}"
+        assert not route.direct or len(current) == len(segment.owners), f"{segment} is direct"
         if migration is None:
             for position in (segment.low, segment.high):
-                belongs = view.replicas(position, 1)
+                belongs = view.replicas(position, shards.replication_factor)
                 assert segment.owners == belongs, f"{segment} belongs to {belongs}"
     assert expected_low == LAST_POSITION + 1, f"no route from position {expected_low}"
     if migration is None:
-        assert set(shards.servers) == set(view.weights), "the servers are not those of the ring"
+        assert set(shards.replicas) == set(view.weights), "the servers are not those of the ring"
         assert not shards.leftovers, f"leftovers without a migration: {shards.leftovers}"
 
 
+def _check_copies(shards: Shards, stripe: int) -> None:
+    """Assert that current replicas hold the same, and that the keys are counted right."""
+    counts: Counter[Owners] = Counter()
+    for segment in shards.segments_of(stripe):
+        contents = []
+        for replica in shards.current(segment.owners, stripe):
+            with suppress(ServerFailedError):
+                contents.append((replica.server_id, replica.server.scan(*segment[:2])))
+        if not contents:
+            continue
+        first, expected = contents[0]
+        counts[segment.owners] += len(expected)
+        for server_id, found in contents[1:]:
+            assert found == expected, f"{server_id} and {first} differ in {segment}"
+    for owners, keys in counts.items():
+        counted = shards.routing.tally(stripe, owners).keys
+        assert counted == keys, f"stripe {stripe} has {keys} keys of {owners}, and counts {counted}"
+
+
 def _check_records(server_id: str, shards: Shards) -> None:
-    server = shards.servers[server_id]
-    entries = server.scan(0, LAST_POSITION)
+    server = shards.replicas[server_id].server
+    try:
+        entries, count = server.scan(0, LAST_POSITION), server.count()
+    except ServerFailedError:
+        return
     assert entries == sorted(entries), f"{server_id} does not list its entries in order"
-    count = server.count()
     assert count == len(entries), f"{server_id} counts {count} keys and lists {len(entries)}"
     spans = [(low, high) for name, low, high in shards.leftovers if name == server_id]
     for position, key, record in entries:

@@ -7,13 +7,15 @@ from typing import NamedTuple
 
 from core.ring.ownership_diff import OwnershipChange
 from core.ring.ring_view import RingView
+from core.stripes import POSITIONS
 
 
 class ChangeKind(StrEnum):
-    """What happens to the ring's membership."""
+    """What happens to the ring."""
 
     ADD = "add"
     REMOVE = "remove"
+    REWEIGH = "reweigh"
 
 
 class Transfer(NamedTuple):
@@ -37,16 +39,18 @@ class Plan:
     """The exact difference that one membership change makes, counted when it was made.
 
     Attributes:
-        kind: whether a server joins or leaves.
+        kind: whether a server joins, leaves or gets another weight.
         server_id: that server.
-        weight: its weight; its vnodes are the weight times those of a server of weight 1.
+        weight: its weight (the new one); its vnodes are the weight times those of a server of
+            weight 1.
         epoch: the epoch of the ring that the plan was made for.
         changes: the ranges that get other owners.
         transfers: keys and bytes from each source to each target, largest first.
-        keys_before: keys of each server before the change.
-        keys_after: keys of each server after it.
-        ideal_fraction: the least fraction (0 to 1) of all keys that a perfectly even placement
-            would have to move.
+        keys_before: keys whose primary each server is before the change.
+        keys_after: keys whose primary it is after it.
+        keys_lost: how many keys nobody could give, because no server that holds them is left.
+        ideal_fraction: the part of all keys that a perfectly even placement would have to move,
+            counted as `fraction_moved` is.
         warnings: what should be considered first, a sentence each.
         before: the ring as it is.
         after: the ring as it would be.
@@ -60,6 +64,7 @@ class Plan:
     transfers: tuple[Transfer, ...]
     keys_before: Mapping[str, int]
     keys_after: Mapping[str, int]
+    keys_lost: int
     ideal_fraction: float
     warnings: tuple[str, ...]
     before: RingView = field(repr=False)
@@ -67,8 +72,14 @@ class Plan:
 
     @property
     def keys_moved(self) -> int:
-        """How many keys move."""
+        """How many copies of keys move; with one replica, how many keys."""
         return sum(transfer.keys for transfer in self.transfers)
+
+    @property
+    def peers(self) -> frozenset[str]:
+        """The servers that give to, or take from, the one that changes, and from each other."""
+        named = {name for transfer in self.transfers for name in transfer[:2]}
+        return frozenset(named - {self.server_id})
 
     @property
     def bytes_moved(self) -> int:
@@ -82,11 +93,18 @@ class Plan:
 
     @property
     def fraction_moved(self) -> float:
-        """The moved keys as a fraction (0 to 1) of all keys; of the ring when there is no key."""
+        """The moved copies as a fraction of all keys; of the ring's positions without a key.
+
+        With several replicas a key may move more than once, so this may be above 1.
+        """
         if self.total_keys:
             return self.keys_moved / self.total_keys
-        shares = (self.after if self.kind is ChangeKind.ADD else self.before).shares()
-        return shares.get(self.server_id, 0.0)
+        moved = sum(
+            change.range.size * len(set(change.new_replicas) - set(change.old_replicas))
+            for change in self.changes
+            if change.old_replicas
+        )
+        return moved / POSITIONS
 
     @property
     def peak_to_average_before(self) -> float:

@@ -7,6 +7,7 @@ from core.cluster.shards import Shards
 from core.errors import LastServerError
 from core.ring.ownership_diff import OwnershipChange, ownership_diff
 from core.ring.ring_view import RingView
+from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 # Above this, one server is so much fuller than the mean that it should be said.
 _UNEVEN = 1.25
@@ -27,62 +28,104 @@ def make_plan(
     Raises:
         LastServerError: `after` has no server, and there are keys.
     """
-    changes = ownership_diff(before, after)
+    changes = ownership_diff(before, after, shards.replication_factor)
     keys_before = shards.key_counts()
     total = sum(keys_before.values())
     if total and not after.weights:
         raise LastServerError(server_id, total)
-    transfers = _transfers(shards, changes)
-    keys_after = {
-        name: keys_before.get(name, 0)
-        + sum(transfer.keys for transfer in transfers if transfer.target == name)
-        - sum(transfer.keys for transfer in transfers if transfer.source == name)
-        for name in after.servers
-    }
+    moved = _Moved()
+    for change in changes:
+        moved.count(shards, change)
+    keys_after = {name: keys_before.get(name, 0) + moved.primaries[name] for name in after.servers}
+    lost = keys_lost(shards, server_id) if kind is ChangeKind.REMOVE else 0
     return Plan(
         kind=kind,
         server_id=server_id,
         weight=weight,
         epoch=before.epoch,
         changes=changes,
-        transfers=transfers,
+        transfers=moved.transfers(),
         keys_before=keys_before,
         keys_after=keys_after,
-        ideal_fraction=_ideal_fraction(server_id, before, after),
-        warnings=_warnings(kind, after, keys_after),
+        keys_lost=lost,
+        ideal_fraction=_ideal_fraction(shards, server_id, before, after),
+        warnings=_warnings(shards, kind, after, keys_after, lost),
         before=before,
         after=after,
     )
 
 
-def _transfers(shards: Shards, changes: tuple[OwnershipChange, ...]) -> tuple[Transfer, ...]:
-    keys: Counter[tuple[str, str]] = Counter()
-    sizes: Counter[tuple[str, str]] = Counter()
-    for change in changes:
-        for source in change.old_replicas[:1]:
-            for target in change.new_replicas[:1]:
-                for low, high in change.range.spans():
-                    measured = shards.servers[source].measure(low, high)
-                    keys[source, target] += measured.keys
-                    sizes[source, target] += measured.bytes
-    transfers = [Transfer(*pair, keys[pair], sizes[pair]) for pair in keys]
-    return tuple(sorted(transfers, key=lambda transfer: (-transfer.keys, transfer)))
+def keys_lost(shards: Shards, server_id: str) -> int:
+    """Return how many keys lay on `server_id` and on no server that has them still."""
+    return sum(
+        tally.lost
+        for stripe in range(STRIPES)
+        for owners, tally in shards.routing.tallies(stripe)
+        if server_id in owners and not shards.survives(owners, stripe)
+    )
 
 
-def _ideal_fraction(server_id: str, before: RingView, after: RingView) -> float:
-    """Return the server's part of all weight, in whichever view has it."""
+class _Moved:
+    """What changes of ownership move, added up."""
+
+    def __init__(self) -> None:
+        self._keys: Counter[tuple[str, str]] = Counter()
+        self._bytes: Counter[tuple[str, str]] = Counter()
+        # How many keys more each server is the primary of.
+        self.primaries: Counter[str] = Counter()
+
+    def count(self, shards: Shards, change: OwnershipChange) -> None:
+        """Add what one change moves, as far as somebody is there to ask."""
+        old, new = change.old_replicas, change.new_replicas
+        if not old or not new:
+            return
+        gaining = [server_id for server_id in new if server_id not in old]
+        for low, high in change.range.spans():
+            for stripe in range(stripe_of(low), stripe_of(high) + 1):
+                source = next(iter(shards.current(old, stripe)), None)
+                if source is None:
+                    continue
+                part = max(low, stripe << STRIPE_SHIFT), min(high, last_position_of(stripe))
+                keys, size = source.server.measure(*part)
+                self.primaries[old[0]] -= keys
+                self.primaries[new[0]] += keys
+                # A primary that leaves or hands over is who gives, if it can.
+                giver = old[0] if old[0] not in new else source.server_id
+                for target in gaining:
+                    self._keys[giver, target] += keys
+                    self._bytes[giver, target] += size
+
+    def transfers(self) -> tuple[Transfer, ...]:
+        """Return what goes from whom to whom, largest first."""
+        transfers = [Transfer(*pair, self._keys[pair], self._bytes[pair]) for pair in self._keys]
+        return tuple(sorted(transfers, key=lambda transfer: (-transfer.keys, transfer)))
+
+
+def _ideal_fraction(shards: Shards, server_id: str, before: RingView, after: RingView) -> float:
+    """Return by how much the server's part of all weight changes, times its replicas."""
     if not before.weights or not after.weights:
         return 0.0
-    weights = after.weights if server_id in after.weights else before.weights
-    return weights[server_id] / sum(weights.values())
+    parts = [
+        view.weights.get(server_id, 0.0) / sum(view.weights.values()) for view in (before, after)
+    ]
+    return abs(parts[1] - parts[0]) * min(shards.replication_factor, len(after.weights))
 
 
-def _warnings(kind: ChangeKind, after: RingView, keys_after: dict[str, int]) -> tuple[str, ...]:
+def _warnings(
+    shards: Shards, kind: ChangeKind, after: RingView, keys_after: dict[str, int], lost: int
+) -> tuple[str, ...]:
     warnings: list[str] = []
+    if lost:
+        warnings.append(f"{lost:,} keys have no other replica and will be lost")
     if kind is ChangeKind.REMOVE and len(after.weights) == 1:
         warnings.append(f"only {after.servers[0]} remains: it takes every key and all the load")
     if kind is ChangeKind.REMOVE and not after.weights:
         warnings.append("no server remains: nothing can be written until one is added")
+    if 0 < len(after.weights) < shards.replication_factor:
+        warnings.append(
+            f"{len(after.weights)} servers can't hold {shards.replication_factor} replicas of a "
+            "key: add more"
+        )
     peak = peak_to_average(keys_after, after)
     if len(after.weights) > 1 and peak > _UNEVEN:
         warnings.append(

@@ -16,9 +16,11 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import NamedTuple
 
-from core.cluster.routing import Owners
+from core.cluster.replica import Replica
+from core.cluster.replication import Replication
+from core.cluster.routing import Owners, Segment
 from core.cluster.shards import Shards, YieldPoint
-from core.errors import ServerFailedError
+from core.errors import ServerFailedError, ServerUnavailableError
 from core.record import Entry
 from core.stripes import last_position_of, stripe_of
 
@@ -31,7 +33,7 @@ class MovedChunk(NamedTuple):
 
     Attributes:
         high: the highest position that was moved.
-        keys: how many keys were moved.
+        keys: how many copies of keys were made.
         error: why a server that lost the range could not discard it; None when all did. The move
             itself is done nevertheless.
     """
@@ -48,11 +50,13 @@ class RangeMover:
 
     Args:
         shards: what to move in.
+        replication: knows who holds what.
         yield_point: called with the name of each step after it was done.
     """
 
-    def __init__(self, shards: Shards, yield_point: YieldPoint) -> None:
+    def __init__(self, shards: Shards, replication: Replication, yield_point: YieldPoint) -> None:
         self._shards = shards
+        self._replication = replication
         self._yield_point = yield_point
 
     def move_chunk(
@@ -76,20 +80,23 @@ class RangeMover:
         """
         stripe = stripe_of(low)
         high = min(high, last_position_of(stripe))
-        gaining = [server_id for server_id in new if server_id not in old]
-        losing = [server_id for server_id in old if server_id not in new]
         with self._shards.moving, self._held(stripe):
-            high, entries = self._read(old[0], low, high, limit)
+            source = self._source(old, stripe)
+            entries: list[Entry] = []
+            if source is not None:
+                high, entries = self._read(source, low, high, limit)
             self._yield_point("move.read")
-            for target in gaining:
+            targets = self._targets(old, new, stripe, source)
+            for target in targets:
                 self._copy(target, low, high, entries)
-            self._shards.routing.assign(low, high, new)
+            self._flip(Segment(low, high, new), old, len(entries))
             self._yield_point("move.flipped")
             error = None
-            for server_id in losing:
-                error = self._discard(server_id, low, high) or error
+            for server_id in old:
+                if server_id not in new:
+                    error = self._discard(server_id, low, high) or error
             self._yield_point("move.discarded")
-        return MovedChunk(high, len(entries), error)
+        return MovedChunk(high, len(entries) * len(targets), error)
 
     def clear_leftovers(self) -> None:
         """Remove the garbage of failed moves.
@@ -100,15 +107,68 @@ class RangeMover:
         for leftover in sorted(self._shards.leftovers):
             server_id, low, high = leftover
             with self._shards.moving, self._held(stripe_of(low)):
-                self._shards.servers[server_id].discard(low, high)
+                replica = self._shards.replicas[server_id]
+                if not replica.down:  # what a server that went down held went with it
+                    replica.server.discard(low, high)
                 self._shards.leftovers.discard(leftover)
 
     def _held(self, stripe: int) -> AbstractContextManager[object]:
         return self._shards.locks[stripe]
 
-    def _read(self, source: str, low: int, high: int, limit: int) -> tuple[int, list[Entry]]:
+    def _source(self, owners: Owners, stripe: int) -> Replica | None:
+        """Return who to copy from; None where all that was there is lost.
+
+        Raises:
+            ServerFailedError: somebody holds it, and does not answer.
+        """
+        for attempt in (1, 2):
+            current = self._shards.current(owners, stripe)
+            if current or attempt == 2:
+                break
+            for server_id in owners:
+                replica = self._shards.replicas[server_id]
+                if not replica.down:
+                    self._replication.catch_up_locked(replica, stripe)
+        if current:
+            return current[0]
+        if self._shards.survives(owners, stripe):
+            raise ServerUnavailableError(owners)
+        return None
+
+    def _targets(
+        self, old: Owners, new: Owners, stripe: int, source: Replica | None
+    ) -> list[Replica]:
+        """Return who to copy to: the servers that gain the range and answer.
+
+        Those that do not answer catch up when they are back.
+
+        Raises:
+            ServerUnavailableError: after the move nobody would hold what is held now.
+        """
+        if source is None:
+            return []
+        replicas = {server_id: self._shards.replicas[server_id] for server_id in new}
+        gaining = [replicas[server_id] for server_id in new if server_id not in old]
+        targets = [replica for replica in gaining if not replica.down]
+        held = any(replicas[name].complete(stripe) for name in new if name in old)
+        if not targets and not held:
+            raise ServerUnavailableError(new)
+        return targets
+
+    def _flip(self, part: Segment, old: Owners, keys: int) -> None:
+        """Make `part` its new owners'; it held so many keys."""
+        stripe, routing = stripe_of(part.low), self._shards.routing
+        for server_id in old:
+            if server_id not in part.owners:
+                self._shards.replicas[server_id].forget_hints(stripe, part.low, part.high)
+        routing.tally(stripe, old).keys -= keys
+        routing.tally(stripe, part.owners).keys += keys
+        routing.assign(*part)
+
+    @staticmethod
+    def _read(source: Replica, low: int, high: int, limit: int) -> tuple[int, list[Entry]]:
         """Return the end of the chunk that starts at `low`, and its entries."""
-        server = self._shards.servers[source]
+        server = source.server
         entries = server.scan(low, high, limit)
         if len(entries) < limit:
             return high, entries
@@ -119,14 +179,16 @@ class RangeMover:
             return last - 1, whole
         return last, server.scan(last, last)
 
-    def _copy(self, target: str, low: int, high: int, entries: list[Entry]) -> None:
-        server = self._shards.servers[target]
-        with self._leftover_if_failed(target, low, high):
+    def _copy(self, target: Replica, low: int, high: int, entries: list[Entry]) -> None:
+        server = target.server
+        with self._leftover_if_failed(target.server_id, low, high):
             server.discard(low, high)
             server.apply_many(entries)
             self._yield_point("move.copied")
             if server.scan(low, high) != entries:
-                raise ServerFailedError(target, "the copy of a range differs from its source")
+                raise ServerFailedError(
+                    target.server_id, "the copy of a range differs from its source"
+                )
         self._yield_point("move.verified")
 
     def _discard(self, server_id: str, low: int, high: int) -> Exception | None:
@@ -134,9 +196,12 @@ class RangeMover:
 
         The range has moved, and whoever moves it again would copy from where nothing is left.
         """
+        replica = self._shards.replicas[server_id]
+        if replica.down:
+            return None
         try:
             with self._leftover_if_failed(server_id, low, high):
-                self._shards.servers[server_id].discard(low, high)
+                replica.server.discard(low, high)
         except Exception as error:
             return error
         return None

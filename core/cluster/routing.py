@@ -14,14 +14,16 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from core.errors import NoServersError, StoreClosedError
+from core.cluster.replica import OperationCounters, Replica
+from core.errors import NoServersError, ServerUnavailableError, StoreClosedError, StoreError
 from core.record import Record
 from core.ring.hashing import SEED, HashFunction
-from core.servers.server import Records, Server
+from core.servers.server import Records
 from core.stripes import (
     LAST_POSITION,
     POSITION_BITS,
     STRIPE_SHIFT,
+    STRIPES,
     last_position_of,
     stripe_of,
 )
@@ -32,21 +34,30 @@ _SLOTS = 1 << _SLOT_BITS
 STRIPE_OF_SLOT_SHIFT = STRIPE_SHIFT - SLOT_SHIFT
 
 Owners = tuple[str, ...]
-ServerOf = Callable[[str], Server]
 
 
-class OperationCounters:
-    """How many operations a server has served.
+class KeyTally:
+    """How many keys lie in those parts of a stripe that have the same owners.
 
-    Counted with a plain ``+=`` and no lock: under CPython's global lock no thread switch falls
-    inside one; without it, a count may be lost now and then, which a rate on a screen can bear.
+    Changed with the stripe's lock held.
+
+    Attributes:
+        keys: how many there are.
+        lost: how many were lost with the last server that held them, until that is made good.
     """
 
-    __slots__ = ("reads", "writes")
+    __slots__ = ("keys", "lost")
 
     def __init__(self) -> None:
-        self.reads = 0
-        self.writes = 0
+        self.keys = 0
+        self.lost = 0
+
+
+class Copy(NamedTuple):
+    """What a writer writes one server's copy of a record through; see `Server.records`, `.keys`."""
+
+    records: Records
+    keys: dict[str, None]
 
 
 class Segment(NamedTuple):
@@ -62,28 +73,56 @@ class Route:
 
     Attributes:
         owners: the ids of the servers that hold them, primary first; empty without a server.
-        records: what to read and write them through.
-        keys: the keys of the stripe, for a writer to keep up to date; None if that is not its job.
-        counters: the primary's counters.
+        replicas: those servers.
+        reader: the first of them that is current; None when none is.
+        records: what to read through: the reader's records, or something that says why not.
+        direct: whether a write may go straight into `records` and `others`, because every owner is
+            current and can't fail.
+        keys: the keys of the stripe on the primary, for a direct writer to keep up to date.
+        others: the copies beside the primary's, for a direct writer.
+        tally: how many keys there are in the parts of the stripe with these owners.
+        counters: the counters of the reader, or of the primary.
         segments: in a split route, the highest position of each part and its route; else None.
+        refusal: what an operation raises here; None where there are owners.
     """
 
-    __slots__ = ("counters", "keys", "owners", "records", "segments")
+    __slots__ = (
+        "counters",
+        "direct",
+        "keys",
+        "others",
+        "owners",
+        "reader",
+        "records",
+        "refusal",
+        "replicas",
+        "segments",
+        "tally",
+    )
 
     def __init__(
         self,
-        owners: Owners,
         records: Records,
-        counters: OperationCounters,
         *,
-        keys: dict[str, None] | None = None,
+        owners: Owners = (),
+        replicas: tuple[Replica, ...] = (),
+        reader: Replica | None = None,
+        copies: tuple[Copy, ...] = (),
+        tally: KeyTally | None = None,
         segments: "tuple[tuple[int, Route], ...] | None" = None,
+        refusal: type[StoreError] | None = None,
     ) -> None:
-        self.owners = owners
         self.records = records
-        self.keys = keys
-        self.counters = counters
+        self.owners = owners
+        self.replicas = replicas
+        self.reader = reader
+        self.direct = bool(copies)
+        self.keys = copies[0].keys if copies else {}
+        self.others = copies[1:]
+        self.tally = tally or KeyTally()
+        self.counters = (reader or replicas[0]).counters if replicas else OperationCounters()
         self.segments = segments
+        self.refusal = refusal
 
     def at(self, position: int) -> "Route":
         """Return the route of `position`, which lies in this route's slot: never a split one."""
@@ -101,54 +140,45 @@ class _SplitRecords:
         self._hash = hash_function
         self.route: Route
 
-    def _route_of(self, key: str) -> Route:
-        return self.route.at(self._hash(key.encode(), SEED, False))
+    def _records_of(self, key: str) -> Records:
+        route = self.route.at(self._hash(key.encode(), SEED, False))
+        route.counters.reads += 1
+        return route.records
 
     def __contains__(self, key: object, /) -> bool:
-        return isinstance(key, str) and key in self._route_of(key).records
+        return isinstance(key, str) and key in self._records_of(key)
 
     def get(self, key: str, /) -> Record | None:
-        route = self._route_of(key)
-        route.counters.reads += 1
-        return route.records.get(key)
+        return self._records_of(key).get(key)
 
     def __setitem__(self, key: str, record: Record, /) -> None:
-        self._route_of(key).records[key] = record
+        self._records_of(key)[key] = record
 
     def pop(self, key: str, default: None, /) -> Record | None:
-        return self._route_of(key).records.pop(key, default)
+        return self._records_of(key).pop(key, default)
 
 
 class _NoRecords:
-    """Where there is no server: nothing is found, nothing can be put."""
+    """Where nothing can be read: there is no server, or none that is current, or no store."""
+
+    __slots__ = ("_refuse",)
+
+    def __init__(self, refuse: Callable[[], StoreError] | None = None) -> None:
+        self._refuse = refuse
 
     def __contains__(self, key: object, /) -> bool:
-        return False
+        return self.get("") is not None
 
     def get(self, key: str, /) -> Record | None:
+        if self._refuse is not None:
+            raise self._refuse()
         return None
 
     def __setitem__(self, key: str, record: Record, /) -> None:
-        raise NoServersError
+        raise (self._refuse or NoServersError)()
 
     def pop(self, key: str, default: None, /) -> Record | None:
-        return default
-
-
-class _ClosedRecords:
-    """Where a closed store's operations end."""
-
-    def __contains__(self, key: object, /) -> bool:
-        raise StoreClosedError
-
-    def get(self, key: str, /) -> Record | None:
-        raise StoreClosedError
-
-    def __setitem__(self, key: str, record: Record, /) -> None:
-        raise StoreClosedError
-
-    def pop(self, key: str, default: None, /) -> Record | None:
-        raise StoreClosedError
+        return self.get(key)
 
 
 class RoutingTable:
@@ -161,23 +191,21 @@ class RoutingTable:
     Always true: the routes of the slots, in order, cover every position exactly once.
 
     Args:
-        server_of: returns a server by its id.
-        counters_of: returns the counters of a server (by id).
+        replica_of: returns a server by its id.
         hash_function: gives a key its position.
     """
 
     def __init__(
         self,
-        server_of: ServerOf,
-        counters_of: Callable[[str], OperationCounters],
+        replica_of: Callable[[str], Replica],
         hash_function: HashFunction,
     ) -> None:
-        self._server_of = server_of
-        self._counters_of = counters_of
+        self._replica_of = replica_of
         self._hash = hash_function
-        self._unowned = Route((), _NoRecords(), OperationCounters())
-        # One route for each pair of owners and stripe, so that equal neighbours are one object.
-        self._routes: dict[tuple[Owners, int], Route] = {}
+        self._unowned = Route(_NoRecords(), refusal=NoServersError)
+        # One route for each stripe and its owners, so that equal neighbours are one object.
+        self._routes: list[dict[Owners, Route]] = [{} for _ in range(STRIPES)]
+        self._tallies: list[dict[Owners, KeyTally]] = [{} for _ in range(STRIPES)]
         self.slots: list[Route] = [self._unowned] * _SLOTS
 
     def at(self, position: int) -> Route:
@@ -213,22 +241,48 @@ class RoutingTable:
             part_high = min(high, last_position_of(stripe))
             self._assign_within_stripe(Segment(part_low, part_high, owners))
 
+    def refresh(self, stripe: int) -> None:
+        """Make the routes of `stripe` anew: a server of its has changed. O(slots of a stripe).
+
+        Called with the lock of the stripe held.
+        """
+        self._routes[stripe].clear()
+        first = stripe << STRIPE_OF_SLOT_SHIFT
+        for slot in range(first, first + (1 << STRIPE_OF_SLOT_SHIFT)):
+            old = self.slots[slot]
+            if old.segments is not None:
+                self.slots[slot] = self._joined(list(self._slot_segments(slot)))
+            elif old.owners:
+                self.slots[slot] = self._route(old.owners, stripe)
+
+    def tally(self, stripe: int, owners: Owners) -> KeyTally:
+        """Return the count of the keys in `stripe` that have these owners. O(1)."""
+        return self._tallies[stripe].setdefault(owners, KeyTally())
+
+    def tallies(self, stripe: int) -> list[tuple[Owners, KeyTally]]:
+        """Return the counts of the keys in `stripe` by their owners."""
+        return list(self._tallies[stripe].items())
+
     def forget(self, server_id: str) -> None:
-        """Drop the cached routes of a server that has left; none of them is in a slot."""
-        for owners, stripe in list(self._routes):
-            if server_id in owners:
-                del self._routes[owners, stripe]
+        """Drop what is kept about a server that has left; no slot leads to it."""
+        for routes, tallies in zip(self._routes, self._tallies, strict=True):
+            for owners in [owners for owners in tallies if server_id in owners]:
+                del tallies[owners]
+                routes.pop(owners, None)
 
     def reset(self) -> None:
         """Leave every position without an owner. Called with all stripe locks held."""
-        self._routes.clear()
-        self.slots[:] = [self._unowned] * _SLOTS
+        self._fill(self._unowned)
 
     def close(self) -> None:
         """Make every operation raise `StoreClosedError`. Called with all stripe locks held."""
-        closed = Route((), _ClosedRecords(), OperationCounters())
-        self._routes.clear()
-        self.slots[:] = [closed] * _SLOTS
+        self._fill(Route(_NoRecords(StoreClosedError), refusal=StoreClosedError))
+
+    def _fill(self, route: Route) -> None:
+        for routes, tallies in zip(self._routes, self._tallies, strict=True):
+            routes.clear()
+            tallies.clear()
+        self.slots[:] = [route] * _SLOTS
 
     def _assign_within_stripe(self, part: Segment) -> None:
         first, last = part.low >> SLOT_SHIFT, part.high >> SLOT_SHIFT
@@ -242,22 +296,27 @@ class RoutingTable:
             last -= 1
         if first <= last:
             whole = last - first + 1
-            self.slots[first : last + 1] = [self._route(part.owners, part.low)] * whole
+            self.slots[first : last + 1] = [self._route(part.owners, stripe_of(part.low))] * whole
 
-    def _route(self, owners: Owners, position: int) -> Route:
+    def _route(self, owners: Owners, stripe: int) -> Route:
         if not owners:
             return self._unowned
-        stripe = position >> STRIPE_SHIFT
-        route = self._routes.get((owners, stripe))
+        route = self._routes[stripe].get(owners)
         if route is None:
-            server = self._server_of(owners[0])
+            replicas = tuple(self._replica_of(server_id) for server_id in owners)
+            reader = next((replica for replica in replicas if replica.current(stripe)), None)
+            records: Records = _NoRecords(lambda: ServerUnavailableError(owners))
+            if reader is not None:
+                records = reader.server.records(stripe)
             route = Route(
-                owners,
-                server.records(stripe),
-                self._counters_of(owners[0]),
-                keys=server.keys(stripe),
+                records,
+                owners=owners,
+                replicas=replicas,
+                reader=reader,
+                copies=_copies(replicas, stripe),
+                tally=self.tally(stripe, owners),
             )
-            self._routes[owners, stripe] = route
+            self._routes[stripe][owners] = route
         return route
 
     def _slot_segments(self, slot: int) -> Iterator[Segment]:
@@ -288,9 +347,25 @@ class RoutingTable:
                 merged[-1] = merged[-1]._replace(high=piece.high)
             else:
                 merged.append(piece)
-        parts = tuple((piece.high, self._route(piece.owners, piece.low)) for piece in merged)
+        return self._joined(merged)
+
+    def _joined(self, pieces: list[Segment]) -> Route:
+        """Return one route for the pieces of a slot."""
+        stripe = stripe_of(pieces[0].low)
+        parts = tuple((piece.high, self._route(piece.owners, stripe)) for piece in pieces)
         if len(parts) == 1:
             return parts[0][1]
         records = _SplitRecords(self._hash)
-        records.route = Route((), records, OperationCounters(), segments=parts)
+        records.route = Route(records, segments=parts)
         return records.route
+
+
+def _copies(replicas: tuple[Replica, ...], stripe: int) -> tuple[Copy, ...]:
+    """Return what to write every copy through; nothing when one of them might miss the write."""
+    copies: list[Copy] = []
+    for replica in replicas:
+        keys = replica.server.keys(stripe) if replica.current(stripe) else None
+        if keys is None:
+            return ()
+        copies.append(Copy(replica.server.records(stripe), keys))
+    return tuple(copies)

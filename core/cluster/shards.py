@@ -8,11 +8,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from core.cluster.routing import OperationCounters, RoutingTable
+from core.cluster.levels import Consistency
+from core.cluster.replica import HINTS_KEPT, Replica
+from core.cluster.routing import Owners, RoutingTable, Segment
+from core.errors import ServerFailedError, ServerUnavailableError
 from core.record import Entry
 from core.ring.hashing import SEED, HashFunction
-from core.servers.server import Server, ServerFactory
-from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
+from core.servers.server import ServerFactory
+from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 YieldPoint = Callable[[str], None]
 
@@ -23,26 +26,36 @@ class Shards:
     Thread safety: any thread may call any method. `locks[stripe]` guards the records and the routes
     of that stripe: a writer holds it, and whoever needs several takes them in ascending order.
     `moving` is held from the moment a copy of a range exists until it is either the truth or gone,
-    so that whoever holds it counts nothing twice; it is taken before any stripe. `servers` is
+    so that whoever holds it counts nothing twice; it is taken before any stripe. `replicas` is
     changed only by the membership, by single dict operations.
 
     Args:
         hash_function: gives a key its position.
         create_server: makes the storage of a server that joins.
+        replication_factor: on how many servers a record is to lie.
+        consistency: what operations that name no level are to promise.
+        hints_kept: how many hints are kept for a server before its stripes are compared instead.
     """
 
-    def __init__(self, hash_function: HashFunction, create_server: ServerFactory) -> None:
+    def __init__(
+        self,
+        hash_function: HashFunction,
+        create_server: ServerFactory,
+        replication_factor: int = 1,
+        consistency: Consistency = Consistency.STRONG,
+        hints_kept: int = HINTS_KEPT,
+    ) -> None:
         self._hash = hash_function
         self._create_server = create_server
-        self.servers: dict[str, Server] = {}
-        self.counters: dict[str, OperationCounters] = {}
+        self._hints_kept = hints_kept
+        self.replication_factor = replication_factor
+        self.consistency = consistency
+        self.replicas: dict[str, Replica] = {}
         self.locks: tuple[threading.Lock, ...] = tuple(threading.Lock() for _ in range(STRIPES))
         self.moving = threading.Lock()
         # Copies that a failed move left behind, and could not remove: no truth, and not counted.
         self.leftovers: set[tuple[str, int, int]] = set()
-        self.routing = RoutingTable(
-            self.servers.__getitem__, self.counters.__getitem__, hash_function
-        )
+        self.routing = RoutingTable(self.replicas.__getitem__, hash_function)
 
     def position_of(self, key: str) -> int:
         """Return the position of `key`."""
@@ -50,18 +63,21 @@ class Shards:
 
     def open_server(self, server_id: str) -> None:
         """Make the storage of a server that joins."""
-        self.servers[server_id] = self._create_server(server_id)
-        self.counters[server_id] = OperationCounters()
+        self.replicas[server_id] = Replica(self._create_server(server_id), self._hints_kept)
+
+    def replace_server(self, server_id: str) -> None:
+        """Give a server that lost all it held new storage, which is empty."""
+        self.replicas[server_id].server = self._create_server(server_id)
 
     def close_server(self, server_id: str) -> None:
         """Close a server that has left, with all that it holds; nothing if it was closed before."""
-        server = self.servers.pop(server_id, None)
-        if server is None:
+        replica = self.replicas.pop(server_id, None)
+        if replica is None:
             return
         self.routing.forget(server_id)
-        del self.counters[server_id]
         self.leftovers -= {leftover for leftover in self.leftovers if leftover[0] == server_id}
-        server.close()
+        replica.down = True
+        replica.server.close()
 
     @contextmanager
     def all_stripes(self) -> Iterator[None]:
@@ -72,11 +88,12 @@ class Shards:
             yield
 
     def key_counts(self) -> dict[str, int]:
-        """Return how many keys each server is the owner of, sorted by id. O(servers x stripes)."""
+        """Return how many keys each server is the primary of, sorted by id. O(segments)."""
         with self.moving:
-            counts = {server_id: server.count() for server_id, server in self._sorted_servers()}
-            for server_id, low, high in self.leftovers:
-                counts[server_id] -= self.servers[server_id].measure(low, high).keys
+            counts = dict.fromkeys(sorted(self.replicas), 0)
+            for stripe in range(STRIPES):
+                for owners, tally in self.routing.tallies(stripe):
+                    counts[owners[0]] += tally.keys
         return counts
 
     def entries_of_stripe(self, stripe: int, server_id: str | None = None) -> list[Entry]:
@@ -85,21 +102,55 @@ class Shards:
         Args:
             stripe: 0 to 1,023.
             server_id: only those whose primary is this server.
+
+        Raises:
+            ServerUnavailableError: no current replica of a part of the stripe answers.
         """
-        low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
         found: list[Entry] = []
         with self.locks[stripe]:
-            for segment in self.routing.segments(low, high):
+            for segment in self.segments_of(stripe):
                 if segment.owners and server_id in (None, segment.owners[0]):
-                    found += self.servers[segment.owners[0]].scan(segment.low, segment.high)
+                    found += self.entries_of(segment)
         return found
+
+    def segments_of(self, stripe: int) -> Iterator[Segment]:
+        """Yield the parts of a stripe that have the same owners. With its lock held."""
+        return self.routing.segments(stripe << STRIPE_SHIFT, last_position_of(stripe))
+
+    def entries_of(self, segment: Segment) -> list[Entry]:
+        """Return the entries of a part of a stripe, from a current replica. With its lock held.
+
+        Raises:
+            ServerUnavailableError: no current replica answers.
+        """
+        for replica in self.current(segment.owners, stripe_of(segment.low)):
+            try:
+                return replica.server.scan(segment.low, segment.high)
+            except ServerFailedError:
+                continue
+        raise ServerUnavailableError(segment.owners)
+
+    def current(self, owners: Owners, stripe: int) -> list[Replica]:
+        """Return those of `owners` that answer and hold all of `stripe`, primary first."""
+        replicas = map(self.replicas.__getitem__, owners)
+        return [replica for replica in replicas if replica.current(stripe)]
+
+    def survives(self, owners: Owners, stripe: int, without: str | None = None) -> bool:
+        """Return whether one of `owners`, but for `without`, holds all of `stripe` or will."""
+        return any(
+            self.replicas[server_id].complete(stripe)
+            for server_id in owners
+            if server_id != without
+        )
 
     def clear(self) -> int:
         """Close every server and leave every position without an owner; return how many keys."""
         with self.moving, self.all_stripes():
-            keys = sum(server.count() for server in self.servers.values())
+            keys = sum(
+                tally.keys for stripe in range(STRIPES) for _, tally in self.routing.tallies(stripe)
+            )
             self.routing.reset()
-            for server_id in list(self.servers):
+            for server_id in list(self.replicas):
                 self.close_server(server_id)
         return keys
 
@@ -107,8 +158,5 @@ class Shards:
         """Close every server; operations raise `StoreClosedError` from then on."""
         with self.moving, self.all_stripes():
             self.routing.close()
-            for server in self.servers.values():
-                server.close()
-
-    def _sorted_servers(self) -> list[tuple[str, Server]]:
-        return sorted(self.servers.items())
+            for replica in self.replicas.values():
+                replica.server.close()

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from core.cluster.failover import RecoveryProgress
+from core.cluster.levels import Consistency
 from core.cluster.migration import MigrationProgress
 from core.events import Event
 from core.record import Value
 from core.ring.ring_view import RingView, Vnode
+from core.servers.faults import NO_FAULTS, Faults
 
 
 class ServerState(StrEnum):
@@ -15,6 +18,8 @@ class ServerState(StrEnum):
     UP = "up"
     JOINING = "joining"
     LEAVING = "leaving"
+    CATCHING_UP = "catching up"
+    DOWN = "down"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +37,9 @@ class ServerSnapshot:
         target_keys: how many the running migration's plan leaves it with; None without one.
         reads: read operations it has served since it joined.
         writes: write operations it has served since it joined.
+        hints: how many records wait for it.
+        stripes_behind: in how many stripes (1,024ths of the ring) it is not current.
+        faults: what a fault injector does to it.
     """
 
     server_id: str
@@ -43,6 +51,9 @@ class ServerSnapshot:
     target_keys: int | None
     reads: int
     writes: int
+    hints: int = 0
+    stripes_behind: int = 0
+    faults: Faults = NO_FAULTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +66,13 @@ class StoreSnapshot:
         epoch: the number of the ring's state; every change counts it up.
         virtual_nodes_per_node: vnodes of a server of weight 1.
         servers: every server, a joining and a leaving one too, sorted by id.
-        total_keys: how many keys there are.
+        replication_factor: on how many servers each key is to lie.
+        consistency: what operations that name no level promise.
+        total_keys: how many keys there are, each counted once.
+        under_replicated_keys: how many of them have fewer current copies than they should.
         peak_to_average: the keys of the fullest server over the mean, for equal weights.
         migration: how far the migration is; None when there is none.
+        recoveries: how far the servers are that catch up.
         events: the latest events, oldest first.
         view: the ring of this epoch, which is immutable.
     """
@@ -67,11 +82,32 @@ class StoreSnapshot:
     epoch: int
     virtual_nodes_per_node: int
     servers: tuple[ServerSnapshot, ...]
+    replication_factor: int
+    consistency: Consistency
     total_keys: int
+    under_replicated_keys: int
     peak_to_average: float
     migration: MigrationProgress | None
+    recoveries: tuple[RecoveryProgress, ...]
     events: tuple[Event, ...] = field(repr=False)
     view: RingView = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaCopy:
+    """One replica of a key.
+
+    Attributes:
+        server_id: the server.
+        answers: whether it does.
+        current: whether it counts for reads: it has missed nothing near that key.
+        version: the version of its record; None without one.
+    """
+
+    server_id: str
+    answers: bool
+    current: bool
+    version: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +120,11 @@ class KeyPlacement:
         vnode: the virtual node that owns the position now: the first at or after it.
         primary: the server that answers for the key now.
         replicas: the servers that hold the key now, primary first.
-        located_on: the servers on which a record of the key was found; empty without one.
+        copies: what each of them holds, in the same order.
         exists: whether the key has a value.
         value: the value, or None.
         version: the record's version, or None.
+        ttl: seconds until it expires; None if it does not.
         moving_to: the server that the key's range is still to be moved to; None if it stays.
         epoch: the epoch of the ring this was said of.
     """
@@ -97,9 +134,15 @@ class KeyPlacement:
     vnode: Vnode
     primary: str
     replicas: tuple[str, ...]
-    located_on: tuple[str, ...]
+    copies: tuple[ReplicaCopy, ...]
     exists: bool
     value: Value | None = field(repr=False)
     version: int | None
+    ttl: float | None
     moving_to: str | None
     epoch: int
+
+    @property
+    def located_on(self) -> tuple[str, ...]:
+        """The servers on which a record of the key was found, primary first."""
+        return tuple(copy.server_id for copy in self.copies if copy.version is not None)

@@ -85,6 +85,29 @@ class HashRing:
             self._publish_locked()
         return True
 
+    def set_weight(self, server_id: str, weight: float) -> bool:
+        """Give a server another number of vnodes; False if it is not there.
+
+        The vnodes that it has before and after stay where they are. O(vnodes).
+
+        Raises:
+            InvalidOptionError: `weight` is not above 0 and at most 1,000.
+        """
+        count = self.vnodes_for(weight)
+        with self._lock:
+            if server_id not in self._weights:
+                return False
+            self._vnodes = SortedList(
+                vnode for vnode in self._vnodes if vnode.server_id != server_id
+            )
+            self._vnodes.update(
+                Vnode(self._vnode_position(server_id, number), server_id, number)
+                for number in range(count)
+            )
+            self._weights[server_id] = weight
+            self._publish_locked()
+        return True
+
     def clear(self) -> None:
         """Remove every server."""
         with self._lock:

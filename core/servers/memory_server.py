@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from core.record import VALUE, VERSION, Entry, Record, size_in_bytes
+from core.record import DIGEST_MASK, VALUE, VERSION, Entry, Record, digest_of, size_in_bytes
 from core.servers.server import RangeSize
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
@@ -35,6 +35,8 @@ class MemoryServer:
         self._shelves: list[dict[str, Record]] = [{} for _ in range(_SHELVES)]
         # A dict without values rather than a set, which takes five times the memory at this size.
         self._keys: dict[int, dict[str, None]] = {}
+        # The version at which a key was removed, by stripe; empty while all replicas are well.
+        self._tombstones: dict[int, dict[str, int]] = {}
 
     @property
     def server_id(self) -> str:
@@ -58,11 +60,21 @@ class MemoryServer:
         stripe = stripe_of(entry.position)
         records = self.records(stripe)
         current = records.get(entry.key)
+        tombstones = self._tombstones.get(stripe)
+        newest = current[VERSION] if current is not None else 0
+        if tombstones is not None:
+            newest = max(newest, tombstones.get(entry.key, 0))
+        if newest >= entry.record[VERSION]:
+            return False
+        if entry.record[VALUE] is None:
+            self._tombstones.setdefault(stripe, {})[entry.key] = entry.record[VERSION]
+            self.drop(entry.position, entry.key)
+            return True
         if current is None:
             self.keys(stripe)[entry.key] = None
-        elif current[VERSION] >= entry.record[VERSION]:
-            return False
         records[entry.key] = entry.record
+        if tombstones is not None:
+            tombstones.pop(entry.key, None)
         return True
 
     def apply_many(self, entries: Sequence[Entry]) -> int:
@@ -85,6 +97,28 @@ class MemoryServer:
             if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found
+
+    def drop(self, position: int, key: str) -> bool:
+        """Forget the record of `key`, whatever its version. O(1)."""
+        stripe = stripe_of(position)
+        dropped = self.records(stripe).pop(key, None)
+        self.keys(stripe).pop(key, None)
+        return dropped is not None
+
+    def forget_tombstones(self, stripe: int) -> int:
+        """Forget the tombstones of a stripe. O(1)."""
+        return len(self._tombstones.pop(stripe, ()))
+
+    def digest(self, low: int, high: int) -> int:
+        """Return a digest of keys, versions and expiries. O(k), as `scan`."""
+        total = 0
+        for stripe in self._stripes_between(low, high):
+            records = self.records(stripe)
+            for _, key in self._keys_between(stripe, low, high):
+                record = records.get(key)
+                if record is not None:
+                    total += digest_of(key, record)
+        return total & DIGEST_MASK
 
     def measure(self, low: int, high: int) -> RangeSize:
         """Return how many keys and bytes lie at positions `low` to `high`. O(k), as `scan`."""

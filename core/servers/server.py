@@ -56,7 +56,7 @@ class Server(Protocol):
     def keys(self, stripe: int) -> dict[str, None] | None:
         """Return the live keys of `stripe`, for who writes through `records` to keep up to date.
 
-        None where `records` does that itself.
+        None where a write may fail, and has to go through `apply`.
         """
         ...
 
@@ -65,7 +65,11 @@ class Server(Protocol):
         ...
 
     def apply(self, entry: Entry) -> bool:
-        """Store a record unless one as new is there; return whether it was stored."""
+        """Store a record unless one as new is there; return whether it was stored.
+
+        A tombstone takes the record away, and is remembered until `forget_tombstones`, so that an
+        older record of the key that comes late is not stored.
+        """
         ...
 
     def apply_many(self, entries: Sequence[Entry]) -> int:
@@ -76,6 +80,21 @@ class Server(Protocol):
         """Return the entries at positions `low` to `high`, the first `limit` of them.
 
         In order of position, then key.
+        """
+        ...
+
+    def drop(self, position: int, key: str) -> bool:
+        """Forget the record of `key`, whatever its version; return whether there was one."""
+        ...
+
+    def forget_tombstones(self, stripe: int) -> int:
+        """Forget the tombstones of a stripe: nothing older can come. Return how many."""
+        ...
+
+    def digest(self, low: int, high: int) -> int:
+        """Return a number of 64 bits for the keys, versions and expiries in a range.
+
+        Equal content has equal digests, whatever the order in which it came.
         """
         ...
 

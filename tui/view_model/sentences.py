@@ -16,6 +16,11 @@ from core.events import (
     MigrationPaused,
     MigrationResumed,
     MigrationStarted,
+    RecoveryFinished,
+    RecoveryPaused,
+    RecoveryStarted,
+    ServerCrashed,
+    ServerFellBehind,
     StoreCleared,
 )
 from tui.formatting import clock_time, counted, duration, percent, progress, rate, safe
@@ -64,6 +69,10 @@ def migration_line(now: MigrationProgress) -> MigrationLine:
 
 def state_sign(state: ServerState, now: MigrationProgress | None) -> StateSign:
     """Return how a server's state is shown, while the migration is as far as `now` says."""
+    if state is ServerState.DOWN:
+        return StateSign("✖", state.value, Tone.BAD)
+    if state is ServerState.CATCHING_UP:
+        return StateSign("○", state.value, Tone.WARNING)
     if state is ServerState.UP or now is None:
         return StateSign("●", state.value, Tone.GOOD)
     if now.error is not None:
@@ -72,8 +81,15 @@ def state_sign(state: ServerState, now: MigrationProgress | None) -> StateSign:
     return StateSign(sign, _doing(now), Tone.WARNING)
 
 
+_MOVING = {
+    ChangeKind.ADD: "joining",
+    ChangeKind.REMOVE: "leaving",
+    ChangeKind.REWEIGH: "changing",
+}
+
+
 def _doing(now: MigrationProgress) -> str:
-    verb = "joining" if now.kind is ChangeKind.ADD else "leaving"
+    verb = _MOVING[now.kind]
     return f"{'undoing' if now.cancelling else verb} {progress(now.fraction)}"
 
 
@@ -92,6 +108,17 @@ def _said(event: Event) -> tuple[str, Tone]:
             return f"{_who(event.server_id)}: cancelled, what moved goes back", Tone.WARNING
         case MigrationFinished():
             return _finished(event), Tone.GOOD
+        case ServerCrashed():
+            return _crashed(event), Tone.BAD
+        case ServerFellBehind():
+            return f"{_who(event.server_id)} missed a write, and catches up", Tone.WARNING
+        case RecoveryStarted():
+            return f"{_who(event.server_id)} is back, and catches up", Tone.WARNING
+        case RecoveryPaused():
+            reason = safe(event.error, _ERROR_CELLS)
+            return f"{_who(event.server_id)} can't catch up now: {reason}", Tone.BAD
+        case RecoveryFinished():
+            return _recovered(event), Tone.GOOD
         case StoreCleared():
             keys, servers = counted(event.keys, "key"), counted(event.servers, "server")
             return f"cleared: {keys} and {servers} removed", Tone.WARNING
@@ -99,13 +126,20 @@ def _said(event: Event) -> tuple[str, Tone]:
             raise TypeError(f"no sentence for an event of type {type(event).__name__}")
 
 
+# What is said of a change: as it begins, when it is done, as a noun, and where its keys go.
+_CHANGES = {
+    "add": ("joins", "joined", "join", "from"),
+    "remove": ("leaves", "left", "leave", "to"),
+    "reweigh": ("gets another weight", "has its new weight", "change", "from or to"),
+}
+
+
 def _started(event: MigrationStarted) -> str:
-    verb = "joins" if event.joining else "leaves"
+    verb, _, _, way = _CHANGES[event.change]
     if not event.peers:
-        which = "first" if event.joining else "last"
+        which = "first" if event.change == "add" else "last"
         return f"{_who(event.server_id)} {verb}: it is the {which} server"
     much = f"{percent(event.fraction)}; ideal {percent(event.ideal_fraction)}"
-    way = "from" if event.joining else "to"
     if not event.keys:
         return f"{_who(event.server_id)} {verb}: no keys to move ({much} of the ring)"
     return (
@@ -117,12 +151,26 @@ def _started(event: MigrationStarted) -> str:
 def _finished(event: MigrationFinished) -> str:
     took = duration(event.seconds)
     if event.cancelled:
-        what = "join" if event.joining else "leave"
+        what = _CHANGES[event.change][2]
         return f"{_who(event.server_id)} did not {what}: all is back where it was after {took}"
-    verb = "joined" if event.joining else "left"
+    verb = _CHANGES[event.change][1]
     if not event.keys:
         return f"{_who(event.server_id)} {verb}: no keys had to move"
     return f"{_who(event.server_id)} {verb}: {counted(event.keys, 'key')} moved in {took}"
+
+
+def _crashed(event: ServerCrashed) -> str:
+    who = _who(event.server_id)
+    if event.keys_lost:
+        return f"{who} crashed: {counted(event.keys_lost, 'key')} had no other replica"
+    return f"{who} crashed: others hold its {counted(event.keys_left, 'key')}"
+
+
+def _recovered(event: RecoveryFinished) -> str:
+    how = [counted(event.hints, "hint")] if event.hints else []
+    how += [f"{counted(event.copied, 'record')} copied"] if event.copied else []
+    got = " and ".join(how) or "nothing was missing"
+    return f"{_who(event.server_id)} has caught up: {got}, in {duration(event.seconds)}"
 
 
 def _who(server_id: str) -> str:

@@ -255,7 +255,7 @@ def test_events_tell_the_story_in_order() -> None:
     assert {event.at_ms for event in events} == {5_000}
     started, finished, cleared = events[-3:]
     assert isinstance(started, MigrationStarted)
-    assert (started.server_id, started.joining, started.peers) == ("bravo", False, 1)
+    assert (started.server_id, started.change, started.peers) == ("bravo", "remove", 1)
     assert isinstance(finished, MigrationFinished)
     assert (finished.keys, finished.cancelled) == (started.keys, False)
     assert isinstance(cleared, StoreCleared)

@@ -11,6 +11,7 @@ from core import (
     ServerFailedError,
 )
 from core.cluster.range_mover import RangeMover
+from core.cluster.replica import Replica
 from core.record import Entry
 from core.ring.hashing import murmur3, position_of
 from core.servers.memory_server import MemoryServer
@@ -200,9 +201,9 @@ def test_a_flip_before_the_copy_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
     original = RangeMover._copy
 
     def flip_first(
-        self: RangeMover, target: str, low: int, high: int, entries: list[Entry]
+        self: RangeMover, target: Replica, low: int, high: int, entries: list[Entry]
     ) -> None:
-        self._shards.routing.assign(low, high, (target,))
+        self._shards.routing.assign(low, high, (target.server_id,))
         original(self, target, low, high, entries)
 
     monkeypatch.setattr(RangeMover, "_copy", flip_first)

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.cluster.routing import SLOT_SHIFT, OperationCounters, Owners, RoutingTable
+from core.cluster.replica import Replica
+from core.cluster.routing import SLOT_SHIFT, Owners, RoutingTable
 from core.record import NEVER_EXPIRES
 from core.ring.hashing import murmur3, position_of
 from core.servers.memory_server import MemoryServer
@@ -25,11 +26,11 @@ owners = st.sampled_from([(), ("alpha",), ("bravo",), ("charlie",)])
 
 
 def new_table() -> RoutingTable:
-    servers = {
-        server_id: MemoryServer(server_id, position_of)
+    replicas = {
+        server_id: Replica(MemoryServer(server_id, position_of))
         for server_id in ("alpha", "bravo", "charlie")
     }
-    return RoutingTable(servers.__getitem__, lambda _: OperationCounters(), murmur3)
+    return RoutingTable(replicas.__getitem__, murmur3)
 
 
 @settings(max_examples=200)

@@ -6,7 +6,7 @@ import pytest
 from rich.cells import cell_len
 from rich.text import Text
 
-from core import InvalidKeyError, KeyPlacement, KeyValueStore, StoreError, Vnode
+from core import InvalidKeyError, KeyPlacement, KeyValueStore, ReplicaCopy, StoreError, Vnode
 from tests.support import filled, store_with
 from tests.tui.renderables.support import cells_of, colour_of, lines_of, marks_of
 from tests.tui.test_formatting import HOSTILE
@@ -15,20 +15,24 @@ from tui.renderables.lookup import lookup_line, lookup_lines
 
 ASCII = replace(DARK, ascii_only=True)
 MARKS = marks_of("alpha", "bravo", "charlie", "delta")
+COPY = ReplicaCopy("delta", answers=True, current=True, version=1_234)
 FOUND = KeyPlacement(
     key="user:1001",
     position=0x9A98BFC0,
     vnode=Vnode(0x9AC7F81A, "delta", 37),
     primary="delta",
     replicas=("delta",),
-    located_on=("delta",),
+    copies=(COPY,),
     exists=True,
     value="John Doe",
     version=1_234,
+    ttl=None,
     moving_to=None,
     epoch=7,
 )
-MISSING = replace(FOUND, exists=False, value=None, version=None, located_on=())
+MISSING = replace(
+    FOUND, exists=False, value=None, version=None, copies=(replace(COPY, version=None),)
+)
 
 
 def line(result: KeyPlacement | StoreError, width: int = 120) -> str:
@@ -77,11 +81,16 @@ def test_a_moving_key_says_where_to() -> None:
 
 
 def test_replicas_and_a_record_that_is_not_on_all_of_them_are_told() -> None:
-    replicated = replace(FOUND, replicas=("delta", "alpha", "bravo"), located_on=("delta", "bravo"))
+    copies = tuple(
+        ReplicaCopy(name, answers=True, current=True, version=version)
+        for name, version in (("delta", 1_234), ("alpha", None), ("bravo", 1_234))
+    )
+    replicated = replace(FOUND, replicas=("delta", "alpha", "bravo"), copies=copies)
     shown = line(replicated, 200)
     assert "replicas alpha bravo" in shown
     assert "only on delta bravo" in shown
-    assert "only on" not in line(replace(replicated, located_on=("delta", "alpha", "bravo")), 200)
+    on_both = replace(replicated, copies=copies[::2], replicas=("delta", "bravo"))
+    assert "only on" not in line(on_both, 200)
 
 
 def test_several_lines_say_all_of_it() -> None:
@@ -143,7 +152,7 @@ def test_keys_and_values_stay_plain_and_within_the_width(text: str, width: int) 
         vnode=FOUND.vnode._replace(server_id=text),
         primary=text,
         replicas=(text, "alpha"),
-        located_on=(text,),
+        copies=(ReplicaCopy(text, answers=True, current=True, version=7),),
     )
     drawings: list[Text] = [
         lookup_line(result, MARKS, width, DARK),

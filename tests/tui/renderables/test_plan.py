@@ -26,6 +26,7 @@ REMOVE = Plan(
     ),
     keys_before={"alpha": 10_000, "bravo": 10_110, "charlie": 10_102, "delta": 10_000},
     keys_after={"alpha": 15_000, "bravo": 13_212, "delta": 12_000},
+    keys_lost=0,
     ideal_fraction=0.25,
     warnings=(),
     before=RingView(weights=WEIGHTS),

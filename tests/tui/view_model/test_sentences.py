@@ -13,15 +13,15 @@ from tui.view_model.display import Tone
 from tui.view_model.sentences import event_line, migration_line, state_sign
 
 STARTED = events.MigrationStarted(
-    server_id="delta", joining=True, keys=9_950, fraction=0.2468, ideal_fraction=0.25, peers=3
+    server_id="delta", change="add", keys=9_950, fraction=0.2468, ideal_fraction=0.25, peers=3
 )
 FINISHED = events.MigrationFinished(
-    server_id="delta", joining=True, cancelled=False, keys=9_950, seconds=42.4
+    server_id="delta", change="add", cancelled=False, keys=9_950, seconds=42.4
 )
 SENTENCES = [
     (STARTED, "delta joins: 9,950 keys (24.7 %; ideal 25.0 %) move from 3 servers"),
     (
-        replace(STARTED, joining=False, keys=1, peers=1),
+        replace(STARTED, change="remove", keys=1, peers=1),
         "delta leaves: 1 key (24.7 %; ideal 25.0 %) moves to 1 server",
     ),
     (
@@ -29,7 +29,7 @@ SENTENCES = [
         "delta joins: no keys to move (24.7 %; ideal 25.0 % of the ring)",
     ),
     (replace(STARTED, keys=0, peers=0), "delta joins: it is the first server"),
-    (replace(STARTED, joining=False, keys=0, peers=0), "delta leaves: it is the last server"),
+    (replace(STARTED, change="remove", keys=0, peers=0), "delta leaves: it is the last server"),
     (events.MigrationPaused(server_id="delta"), "delta: the move is paused"),
     (
         events.MigrationPaused(server_id="delta", error="bravo: disk \x1b[2J full"),
@@ -41,11 +41,38 @@ SENTENCES = [
         "delta: cancelled, what moved goes back",
     ),
     (FINISHED, "delta joined: 9,950 keys moved in 42 s"),
-    (replace(FINISHED, joining=False), "delta left: 9,950 keys moved in 42 s"),
+    (replace(FINISHED, change="remove"), "delta left: 9,950 keys moved in 42 s"),
     (replace(FINISHED, keys=0), "delta joined: no keys had to move"),
     (
         replace(FINISHED, cancelled=True),
         "delta did not join: all is back where it was after 42 s",
+    ),
+    (
+        replace(STARTED, change="reweigh"),
+        "delta gets another weight: 9,950 keys (24.7 %; ideal 25.0 %) move from or to 3 servers",
+    ),
+    (replace(FINISHED, change="reweigh"), "delta has its new weight: 9,950 keys moved in 42 s"),
+    (
+        events.ServerCrashed(server_id="delta", keys_lost=2_503, keys_left=0),
+        "delta crashed: 2,503 keys had no other replica",
+    ),
+    (
+        events.ServerCrashed(server_id="delta", keys_lost=0, keys_left=2_503),
+        "delta crashed: others hold its 2,503 keys",
+    ),
+    (events.ServerFellBehind(server_id="delta"), "delta missed a write, and catches up"),
+    (events.RecoveryStarted(server_id="delta", stripes=9), "delta is back, and catches up"),
+    (
+        events.RecoveryPaused(server_id="delta", error="bravo: can't be reached"),
+        "delta can't catch up now: bravo: can't be reached",
+    ),
+    (
+        events.RecoveryFinished(server_id="delta", hints=12, copied=995, seconds=1.5),
+        "delta has caught up: 12 hints and 995 records copied, in 1.50 s",
+    ),
+    (
+        events.RecoveryFinished(server_id="delta", hints=0, copied=0, seconds=1.5),
+        "delta has caught up: nothing was missing, in 1.50 s",
     ),
     (events.StoreCleared(keys=40_212, servers=4), "cleared: 40,212 keys and 4 servers removed"),
 ]

@@ -1,0 +1,169 @@
+"""Looking for records that are not where they should be, and putting them there."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.cluster.replication import Replication
+from core.cluster.shards import Shards
+from core.record import VERSION, Entry, Record
+from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
+
+# Findings that a report lists; the rest is counted.
+FINDINGS_LISTED = 1_000
+
+
+class Fault(StrEnum):
+    """What can be wrong with a record."""
+
+    MISPLACED = "misplaced"
+    UNDER_REPLICATED = "under-replicated"
+    DIVERGED = "diverged"
+    ORPHANED = "orphaned"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One record that is not as it should be.
+
+    Attributes:
+        fault: what is wrong: *misplaced*, on a server that does not own it while an owner lacks it;
+            *orphaned*, on such a server while all owners have it; *under-replicated*, lacking on an
+            owner; *diverged*, of different versions on its owners.
+        key: its key.
+        servers: the servers it was found on, sorted.
+        owners: the servers it belongs on, primary first.
+    """
+
+    fault: Fault
+    key: str
+    servers: tuple[str, ...]
+    owners: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoctorReport:
+    """What was found.
+
+    Attributes:
+        keys: how many keys were looked at.
+        findings: the first 1,000 findings.
+        counts: how many findings of each fault.
+        repaired: how many keys were put right.
+        unreachable: the servers that did not answer, or are catching up; nothing is said of them.
+    """
+
+    keys: int
+    findings: tuple[Finding, ...]
+    counts: dict[Fault, int]
+    repaired: int
+    unreachable: tuple[str, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing was found."""
+        return not any(self.counts.values())
+
+
+def examine(shards: Shards, replication: Replication, *, repair: bool) -> DoctorReport:
+    """Compare every server's records with what the ring says; with `repair`, put them right.
+
+    A stripe at a time, with its lock held; the servers that move data meanwhile are waited for a
+    chunk long. O(records).
+    """
+    doctor = _Doctor(shards, replication, repair=repair)
+    for stripe in range(STRIPES):
+        with shards.moving, shards.locks[stripe]:
+            doctor.examine_locked(stripe)
+    return doctor.report()
+
+
+class _Doctor:
+    """One examination."""
+
+    def __init__(self, shards: Shards, replication: Replication, *, repair: bool) -> None:
+        self._shards = shards
+        self._replication = replication
+        self._repair = repair
+        self._keys = self._repaired = 0
+        self._findings: list[Finding] = []
+        self._counts = dict.fromkeys(Fault, 0)
+        self._unreachable: set[str] = set()
+
+    def report(self) -> DoctorReport:
+        return DoctorReport(
+            keys=self._keys,
+            findings=tuple(self._findings),
+            counts=self._counts,
+            repaired=self._repaired,
+            unreachable=tuple(sorted(self._unreachable)),
+        )
+
+    def examine_locked(self, stripe: int) -> None:
+        copies: dict[tuple[int, str], dict[str, Record]] = {}
+        low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
+        current = set()
+        for server_id, replica in self._shards.replicas.items():
+            if not replica.current(stripe):
+                self._unreachable.add(server_id)
+                continue
+            current.add(server_id)
+            for position, key, record in replica.server.scan(low, high):
+                if not self._is_leftover(server_id, position):
+                    copies.setdefault((position, key), {})[server_id] = record
+        mended = False
+        for (position, key), found in sorted(copies.items()):
+            self._keys += 1
+            owners = self._shards.routing.at(position).owners
+            faults = _faults(found, [owner for owner in owners if owner in current])
+            for fault in faults:
+                self._counts[fault] += 1
+                if len(self._findings) < FINDINGS_LISTED:
+                    self._findings.append(Finding(fault, key, tuple(sorted(found)), owners))
+            if faults and self._repair:
+                self._mend(Entry(position, key, newest_of(found)), found, owners, current)
+                mended = True
+        if mended:
+            self._replication.recount_locked(stripe)
+
+    def _is_leftover(self, server_id: str, position: int) -> bool:
+        return any(
+            name == server_id and low <= position <= high
+            for name, low, high in self._shards.leftovers
+        )
+
+    def _mend(
+        self,
+        entry: Entry,
+        found: dict[str, Record],
+        owners: tuple[str, ...],
+        current: set[str],
+    ) -> None:
+        """Give every owner the newest record, then take it from everybody else."""
+        for owner in owners:
+            if owner in current and found.get(owner) != entry.record:
+                server = self._shards.replicas[owner].server
+                server.drop(entry.position, entry.key)
+                server.apply(entry)
+        for server_id in found:
+            if server_id not in owners:
+                self._shards.replicas[server_id].server.drop(entry.position, entry.key)
+        self._repaired += 1
+
+
+def newest_of(found: dict[str, Record]) -> Record:
+    """Return the record of the greatest version."""
+    return max(found.values(), key=lambda record: record[VERSION])
+
+
+def _faults(found: dict[str, Record], owners: list[str]) -> list[Fault]:
+    """Return what is wrong with a record, given where it was found and where it belongs."""
+    faults: list[Fault] = []
+    lacking = [owner for owner in owners if owner not in found]
+    if any(server_id not in owners for server_id in found):
+        faults.append(Fault.MISPLACED if lacking else Fault.ORPHANED)
+    elif lacking:
+        faults.append(Fault.UNDER_REPLICATED)
+    versions = {found[owner][VERSION] for owner in owners if owner in found}
+    if len(versions) > 1:
+        faults.append(Fault.DIVERGED)
+    return faults

@@ -1,0 +1,131 @@
+"""Which keys expire when, and taking away those that have.
+
+An expired record reads as absent at once, wherever it is; the sweeper only frees its memory. What
+it goes by is an index by time: an entry may be out of date, so the record itself is asked.
+"""
+
+import heapq
+import threading
+
+from core.clock import Clock
+from core.cluster.replication import Replication
+from core.cluster.shards import Shards
+from core.errors import StoreError
+from core.record import EXPIRES_AT, NEVER_EXPIRES, Entry, Record
+from core.stripes import stripe_of
+
+# Keys in one step of the sweeper, so that it never has the processor for long.
+KEYS_PER_SWEEP = 100
+# The index is cleared of what is out of date when that is more than half of it, and this much.
+_OUT_OF_DATE_KEPT = 1_000
+
+
+class SteadyTime:
+    """The wall clock, but for its steps back: what has expired stays so.
+
+    Thread safety: any thread may call it. Two threads may both write `_latest`; the loser's time is
+    behind by less than the time between two of its own instructions.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._latest = 0
+
+    def now_ms(self) -> int:
+        """Return milliseconds since 1970-01-01 UTC; never less than before."""
+        now = self._clock.now_ms()
+        if now < self._latest:
+            return self._latest
+        self._latest = now
+        return now
+
+    def expired(self, record: Record) -> bool:
+        """Return whether a record's time is over."""
+        return record[EXPIRES_AT] != NEVER_EXPIRES and record[EXPIRES_AT] <= self.now_ms()
+
+
+class Expiry:
+    """The index of keys by the time when they expire, and the sweeper.
+
+    Thread safety: any thread may call any method. `_lock` guards both fields; it is held for no
+    longer than a push or a pop, but for the clearing of the index.
+
+    Always true: a key whose record expires has an entry for that time in `_heap`, and `_times` has
+    the latest.
+
+    Args:
+        shards: what to sweep.
+        replication: takes the records away.
+        time: the time.
+    """
+
+    def __init__(self, shards: Shards, replication: Replication, time: SteadyTime) -> None:
+        self._shards = shards
+        self._replication = replication
+        self._time = time
+        self._lock = threading.Lock()
+        self._heap: list[tuple[int, str]] = []
+        self._times: dict[str, int] = {}
+
+    @property
+    def waiting(self) -> int:
+        """How many keys the index holds."""
+        return len(self._times)
+
+    def next_ms(self) -> int | None:
+        """Return when the next key may expire; None without one. O(1)."""
+        with self._lock:
+            return self._heap[0][0] if self._heap else None
+
+    def watch(self, key: str, expires_at: int) -> None:
+        """Note that `key` expires at `expires_at`. O(log keys)."""
+        with self._lock:
+            self._times[key] = expires_at
+            heapq.heappush(self._heap, (expires_at, key))
+            if len(self._heap) > 2 * len(self._times) + _OUT_OF_DATE_KEPT:
+                self._heap = [(when, name) for name, when in self._times.items()]
+                heapq.heapify(self._heap)
+
+    def sweep(self, limit: int = KEYS_PER_SWEEP) -> int:
+        """Take away up to `limit` records that have expired; return how many were looked at.
+
+        A key whose servers do not answer is looked at again later.
+        """
+        due = self._take_due(limit)
+        for at, key in due:
+            try:
+                self._remove_if_expired(key)
+            except StoreError:
+                self.watch(key, max(at, self._time.now_ms()) + 1_000)
+        return len(due)
+
+    def sweep_all(self) -> None:
+        """Take away every record that has expired by now."""
+        while self.sweep() == KEYS_PER_SWEEP:
+            pass
+
+    def clear(self) -> None:
+        """Forget every key."""
+        with self._lock:
+            self._heap.clear()
+            self._times.clear()
+
+    def _take_due(self, limit: int) -> list[tuple[int, str]]:
+        now = self._time.now_ms()
+        due: list[tuple[int, str]] = []
+        with self._lock:
+            while self._heap and self._heap[0][0] <= now and len(due) < limit:
+                at, key = heapq.heappop(self._heap)
+                if self._times.get(key) == at:
+                    del self._times[key]
+                    due.append((at, key))
+        return due
+
+    def _remove_if_expired(self, key: str) -> None:
+        position = self._shards.position_of(key)
+        with self._shards.locks[stripe_of(position)]:
+            record = self._replication.read_locked(position, key)
+            if record is None or not self._time.expired(record):
+                return
+            # The version stays: whoever wrote the key meanwhile has a newer one.
+            self._replication.remove_expired_locked(Entry(position, key, record))

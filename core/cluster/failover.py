@@ -1,0 +1,332 @@
+"""A server that stops answering, and one that comes back."""
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.clock import Clock
+from core.cluster.replica import Replica
+from core.cluster.replication import CaughtUp, Replication
+from core.cluster.shards import Shards
+from core.errors import ServerFailedError, UnknownServerError
+from core.events import (
+    Event,
+    RecoveryFinished,
+    RecoveryPaused,
+    RecoveryStarted,
+    ServerCrashed,
+    ServerFellBehind,
+)
+from core.safe_text import visible
+from core.stripes import STRIPES
+
+
+@dataclass(frozen=True, slots=True)
+class CrashPreview:
+    """What the crash of a server would mean, counted when it was asked for.
+
+    Attributes:
+        server_id: that server.
+        keys_lost: how many keys no other server holds: they would be lost.
+        keys_left: how many of its keys others hold: they would have a replica less.
+        keys_refused: how many of those could not be written at the store's own level until the
+            server is back.
+    """
+
+    server_id: str
+    keys_lost: int
+    keys_left: int
+    keys_refused: int
+
+
+class RecoveryState(StrEnum):
+    """What a recovery is doing."""
+
+    RUNNING = "running"
+    WAITING = "waiting"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryProgress:
+    """How far a server has caught up.
+
+    Attributes:
+        server_id: that server.
+        state: running; waiting for a server that does not answer; or finished.
+        stripes_total: in how many stripes (1,024ths of the ring) it had missed something.
+        stripes_left: in how many it still has.
+        hints: how many hints were delivered.
+        compared: how many ranges were compared.
+        copied: how many records were copied because ranges differed.
+        seconds: for how long it has been at it.
+        error: why it waits; None when it does not.
+    """
+
+    server_id: str
+    state: RecoveryState
+    stripes_total: int
+    stripes_left: int
+    hints: int
+    compared: int
+    copied: int
+    seconds: float
+    error: str | None
+
+    @property
+    def fraction(self) -> float:
+        """The part that is done, 0 to 1."""
+        return 1 - self.stripes_left / self.stripes_total if self.stripes_total else 1.0
+
+
+class Recovery:
+    """A server that catches up, a stripe at a time.
+
+    Thread safety: any thread may call any method. `_stepping` is held while a stripe catches up and
+    guards the fields.
+
+    Made by `Failover`.
+    """
+
+    def __init__(
+        self,
+        replica: Replica,
+        replication: Replication,
+        clock: Clock,
+        log: Callable[[Event], None],
+        finish: Callable[["Recovery"], None],
+    ) -> None:
+        self._replica = replica
+        self._replication = replication
+        self._clock = clock
+        self._log = log
+        self._finish = finish
+        self._stepping = threading.Lock()
+        self._over = threading.Event()
+        self._began_at = clock.monotonic()
+        self._total = len(replica.behind)
+        self._hints = self._compared = self._copied = 0
+        self._error: Exception | None = None
+        log(RecoveryStarted(server_id=self.server_id, stripes=self._total))
+
+    @property
+    def server_id(self) -> str:
+        """The server that catches up."""
+        return self._replica.server_id
+
+    @property
+    def error(self) -> Exception | None:
+        """Why it waits; None when it does not."""
+        return self._error
+
+    @property
+    def progress(self) -> RecoveryProgress:
+        """How far it is."""
+        left = len(self._replica.behind)
+        state = RecoveryState.RUNNING if self._error is None else RecoveryState.WAITING
+        return RecoveryProgress(
+            server_id=self.server_id,
+            state=RecoveryState.FINISHED if self._over.is_set() else state,
+            stripes_total=max(self._total, left),
+            stripes_left=left,
+            hints=self._hints,
+            compared=self._compared,
+            copied=self._copied,
+            seconds=self._clock.monotonic() - self._began_at,
+            error=visible(str(self._error), 200) if self._error is not None else None,
+        )
+
+    def step(self) -> bool:
+        """Catch up in one stripe; return False when nothing is left to do.
+
+        Raises:
+            ServerFailedError: somebody does not answer; what was done stays done.
+        """
+        with self._stepping:
+            if self._over.is_set():
+                return False
+            behind = self._replica.behind
+            if not behind or self._replica.down:
+                self._end_locked(crashed=self._replica.down)
+                return False
+            try:
+                done = self._catch_up_somewhere(behind)
+            except ServerFailedError as error:
+                if self._error is None:
+                    self._log(
+                        RecoveryPaused(server_id=self.server_id, error=visible(str(error), 200))
+                    )
+                self._error = error
+                raise
+            self._error = None
+            self._hints += done.hints
+            self._compared += done.compared
+            self._copied += done.copied
+            return True
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until it is over, at most `timeout` seconds; return whether it is."""
+        return self._over.wait(timeout)
+
+    def _catch_up_somewhere(self, behind: list[int]) -> CaughtUp:
+        """Catch up in the first stripe where it is possible now."""
+        failure: ServerFailedError | None = None
+        for stripe in behind:
+            try:
+                return self._replication.catch_up(self.server_id, stripe)
+            except ServerFailedError as error:
+                failure = failure or error
+        assert failure is not None
+        raise failure
+
+    def _end_locked(self, *, crashed: bool) -> None:
+        self._over.set()
+        self._finish(self)
+        if not crashed:
+            self._log(
+                RecoveryFinished(
+                    server_id=self.server_id,
+                    hints=self._hints,
+                    copied=self._copied,
+                    seconds=self._clock.monotonic() - self._began_at,
+                )
+            )
+
+
+class Failover:
+    """Takes servers out of service when they crash, and brings them back.
+
+    Thread safety: any thread may call any method. `changed`, shared with the membership, guards
+    `_recoveries` and who is down.
+
+    Args:
+        shards: the servers.
+        replication: brings their replicas up to date.
+        changed: guards membership and failures.
+        clock: the time.
+        log: where to tell what happens.
+        wake: called when there is something to catch up with.
+    """
+
+    def __init__(
+        self,
+        shards: Shards,
+        replication: Replication,
+        changed: threading.Condition,
+        clock: Clock,
+        log: Callable[[Event], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._shards = shards
+        self._replication = replication
+        self._changed = changed
+        self._clock = clock
+        self._log = log
+        self._wake = wake
+        self._recoveries: dict[str, Recovery] = {}
+
+    @property
+    def recoveries(self) -> tuple[Recovery, ...]:
+        """The recoveries under way."""
+        return tuple(self._recoveries.values())
+
+    def preview(self, server_id: str) -> CrashPreview:
+        """Return what a crash of the server would mean. O(segments).
+
+        Raises:
+            UnknownServerError: there is no such server.
+        """
+        if server_id not in self._shards.replicas:
+            raise UnknownServerError(server_id)
+        lost = left = refused = 0
+        level = self._shards.consistency.level
+        for stripe in range(STRIPES):
+            for owners, tally in self._shards.routing.tallies(stripe):
+                if server_id not in owners:
+                    continue
+                if not self._shards.survives(owners, stripe, without=server_id):
+                    lost += tally.keys
+                    continue
+                left += tally.keys
+                live = sum(
+                    not self._shards.replicas[owner].down for owner in owners if owner != server_id
+                )
+                refused += tally.keys if live < level.needed(len(owners)) else 0
+        return CrashPreview(server_id, lost, left, refused)
+
+    def crash(self, server_id: str) -> bool:
+        """Take a server out of service; it loses what it held. False if it is unknown or down."""
+        with self._changed:
+            replica = self._shards.replicas.get(server_id)
+            if replica is None or replica.down:
+                return False
+            replica.down = True
+            self._recoveries.pop(server_id, None)
+            lost = left = 0
+            for stripe in range(STRIPES):
+                with self._shards.locks[stripe]:
+                    of_stripe = self._crash_locked(replica, stripe)
+                lost += of_stripe[0]
+                left += of_stripe[1]
+            replica.server.close()
+            self._log(ServerCrashed(server_id=server_id, keys_lost=lost, keys_left=left))
+            self._changed.notify_all()
+        return True
+
+    def begin_recovery(self, server_id: str) -> Recovery | None:
+        """Bring a server back, empty; None if it is unknown, or neither down nor behind.
+
+        It takes writes at once, and answers reads for a stripe as soon as it caught up in it, which
+        is done in the background or by the recovery's `step`.
+        """
+        with self._changed:
+            replica = self._shards.replicas.get(server_id)
+            if replica is None or not (replica.down or replica.catching_up):
+                return None
+            if replica.down:
+                self._shards.replace_server(server_id)
+                replica.down = False
+                self._changed.notify_all()
+            recovery = self._recovery_of_locked(replica)
+        self._wake()
+        return recovery
+
+    def tend(self) -> bool:
+        """Begin to catch up for every server that fell behind; return whether there is one."""
+        with self._changed:
+            for replica in list(self._shards.replicas.values()):
+                behind = replica.catching_up and not replica.down
+                if behind and replica.server_id not in self._recoveries:
+                    self._log(ServerFellBehind(server_id=replica.server_id))
+                    self._recovery_of_locked(replica)
+            return bool(self._recoveries)
+
+    def _recovery_of_locked(self, replica: Replica) -> Recovery:
+        recovery = self._recoveries.get(replica.server_id)
+        if recovery is None:
+            recovery = Recovery(
+                replica, self._replication, self._clock, self._log, self._forget_recovery
+            )
+            self._recoveries[replica.server_id] = recovery
+        return recovery
+
+    def _forget_recovery(self, recovery: Recovery) -> None:
+        if self._recoveries.get(recovery.server_id) is recovery:
+            del self._recoveries[recovery.server_id]
+
+    def _crash_locked(self, replica: Replica, stripe: int) -> tuple[int, int]:
+        """Let the server be gone in one stripe; return how many keys are lost, and left."""
+        replica.miss_all(stripe)
+        lost = left = 0
+        for owners, tally in self._shards.routing.tallies(stripe):
+            if replica.server_id not in owners:
+                continue
+            if self._shards.survives(owners, stripe):
+                left += tally.keys
+                continue
+            tally.lost += tally.keys
+            lost += tally.keys
+            tally.keys = 0
+        self._shards.routing.refresh(stripe)
+        return lost, left

@@ -1,0 +1,99 @@
+"""The work in the background: catching up and sweeping what has expired, a little at a time."""
+
+import threading
+
+from core.clock import Clock
+from core.cluster.expiry import Expiry, SteadyTime
+from core.cluster.failover import Failover
+from core.errors import ServerFailedError, StoreError
+
+# How long a server that does not answer is left alone.
+RETRY_SECONDS = 0.25
+# How often the sweeper looks when keys are to expire: memory is freed this much late at most.
+_SWEEP_SECONDS = 1.0
+
+
+class Maintenance:
+    """One thread for all that a store does by itself; there is none until there is work.
+
+    Thread safety: any thread may call any method. `_lock` guards the thread's beginning and end.
+
+    Args:
+        failover: knows who is behind.
+        expiry: knows what expires.
+        time: the time that keys expire by.
+        clock: what to wait with.
+        background: False starts no thread: `run_once` is then called by whoever wants the work.
+    """
+
+    def __init__(
+        self,
+        failover: Failover,
+        expiry: Expiry,
+        time: SteadyTime,
+        clock: Clock,
+        *,
+        background: bool,
+    ) -> None:
+        self._failover = failover
+        self._expiry = expiry
+        self._time = time
+        self._clock = clock
+        self._background = background
+        self._lock = threading.Lock()
+        self._work = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._retry_at = 0.0
+
+    def wake(self) -> None:
+        """Say that there is work."""
+        self._work.set()
+        if not self._background or self._thread is not None:
+            return
+        with self._lock:
+            if self._thread is None and not self._stopped:
+                self._thread = threading.Thread(
+                    target=self._run, name="ringtop-maintenance", daemon=True
+                )
+                self._thread.start()
+
+    def stop(self) -> None:
+        """Stop for good, and wait until the thread has ended."""
+        with self._lock:
+            self._stopped = True
+            thread = self._thread
+        self._work.set()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def run_once(self) -> bool:
+        """Do one small piece of each work; return whether more could be done at once."""
+        more = False
+        if self._failover.tend():
+            for recovery in self._failover.recoveries:
+                try:
+                    more = recovery.step() or more
+                except ServerFailedError:
+                    continue  # it waits, and its progress says so
+        return self._expiry.sweep() > 0 or more
+
+    def _run(self) -> None:
+        while not self._stopped:
+            self._work.clear()
+            try:
+                more = self.run_once()
+            except StoreError:
+                more = False  # the store is being cleared or closed
+            if more or self._stopped:
+                continue
+            self._clock.wait(self._work, self._idle_seconds())
+
+    def _idle_seconds(self) -> float:
+        """Return how long there is nothing to do unless somebody says otherwise."""
+        if self._failover.recoveries:
+            return RETRY_SECONDS
+        due = self._expiry.next_ms()
+        if due is None:
+            return 3_600.0
+        return max(0.0, (due - self._time.now_ms()) / 1_000) + _SWEEP_SECONDS

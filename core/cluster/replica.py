@@ -1,0 +1,136 @@
+"""One server as the cluster sees it: whether it answers, and what it has missed.
+
+What a server missed is kept by the stripe. While it is a few records they are kept as hints, the
+latest of each key; when they become too many, the stripe is to be compared with another replica's.
+A server counts for reads in a stripe only while it has missed nothing there: then it is *current*.
+"""
+
+import threading
+from typing import Final
+
+from core.record import Entry
+from core.servers.server import Server
+
+# Hints a server, before stripes are compared instead: 10,000 records of 1 kB are 10 MB.
+HINTS_KEPT = 10_000
+
+
+class OperationCounters:
+    """How many operations a server has served.
+
+    Counted with a plain ``+=`` and no lock: under CPython's global lock no thread switch falls
+    inside one; without it, a count may be lost now and then, which a rate on a screen can bear.
+    """
+
+    __slots__ = ("reads", "writes")
+
+    def __init__(self) -> None:
+        self.reads = 0
+        self.writes = 0
+
+
+class Replica:
+    """A server, and what it has missed.
+
+    Thread safety: the lock of a stripe guards what is said about that stripe; `_counting` guards
+    `hints`, which is about all of them. `down` and `server` are changed by failover alone.
+
+    Always true: with its hints delivered, a replica holds every record of its stripes that are not
+    incomplete; `hints` is the number of all hints.
+
+    Args:
+        server: where its records lie.
+        hints_kept: how many hints to keep before stripes are to be compared instead.
+    """
+
+    __slots__ = ("_counting", "_missed", "counters", "down", "hints", "hints_kept", "server")
+
+    def __init__(self, server: Server, hints_kept: int = HINTS_KEPT) -> None:
+        self.server = server
+        self.counters: Final = OperationCounters()
+        self.down = False
+        self.hints = 0
+        self.hints_kept = hints_kept
+        self._counting = threading.Lock()
+        # The hints of each stripe that it is behind in; None where it is to be compared.
+        self._missed: dict[int, dict[str, Entry] | None] = {}
+
+    @property
+    def server_id(self) -> str:
+        """The server's id."""
+        return self.server.server_id
+
+    @property
+    def behind(self) -> list[int]:
+        """The stripes in which it has missed something, in order."""
+        return sorted(self._missed)
+
+    @property
+    def catching_up(self) -> bool:
+        """Whether it has missed something anywhere."""
+        return bool(self._missed)
+
+    def current(self, stripe: int) -> bool:
+        """Whether it answers and holds every record of `stripe` that is its own."""
+        return not self.down and stripe not in self._missed
+
+    def complete(self, stripe: int) -> bool:
+        """Whether it holds every record of `stripe` that is its own, hints included."""
+        return self._missed.get(stripe, _NO_HINTS) is not None
+
+    def hints_of(self, stripe: int) -> list[Entry]:
+        """Return what it has missed in `stripe`, as far as that was kept."""
+        return list((self._missed.get(stripe) or _NO_HINTS).values())
+
+    def miss(self, stripe: int, entry: Entry) -> None:
+        """Note a record that did not reach it."""
+        hints = self._missed.setdefault(stripe, {})
+        if hints is None:
+            return  # it will be compared anyway
+        if entry.key not in hints:
+            with self._counting:
+                overflows = self.hints >= self.hints_kept
+                self.hints += not overflows
+            if overflows:
+                self.miss_all(stripe)
+                return
+        hints[entry.key] = entry
+
+    def miss_all(self, stripe: int) -> None:
+        """Note that it lacks nobody knows what in `stripe`."""
+        self._drop_hints(stripe)
+        self._missed[stripe] = None
+
+    def caught_up(self, stripe: int) -> None:
+        """Note that it holds all of `stripe`."""
+        self._drop_hints(stripe)
+        self._missed.pop(stripe, None)
+
+    def forget_hints(self, stripe: int, low: int, high: int) -> None:
+        """Forget what it missed at positions `low` to `high`: they are no longer its own.
+
+        A hint that outlives its range would bring an old record back when the range comes back.
+        """
+        hints = self._missed.get(stripe)
+        if hints is None:
+            return
+        kept = {key: entry for key, entry in hints.items() if not low <= entry.position <= high}
+        with self._counting:
+            self.hints -= len(hints) - len(kept)
+        self._missed[stripe] = kept
+        if not kept:
+            del self._missed[stripe]
+
+    def check_invariants(self) -> None:
+        """Assert what is always true; for tests."""
+        kept = sum(len(hints) for hints in self._missed.values() if hints is not None)
+        assert self.hints == kept, f"{self.server_id} counts {self.hints} hints and has {kept}"
+        for stripe, hints in self._missed.items():
+            assert hints is None or hints, f"{self.server_id} has no hint in stripe {stripe}"
+
+    def _drop_hints(self, stripe: int) -> None:
+        with self._counting:
+            self.hints -= len(self._missed.get(stripe) or _NO_HINTS)
+
+
+_NO_HINTS: dict[str, Entry] = {}

@@ -1,0 +1,246 @@
+"""Servers that misbehave on demand: for tests, for the dashboard, and for people who want to learn.
+
+A fault is something that a real server does: it is slow, it fails now and then, it can't be
+reached. (A crash is the store's to tell: `KeyValueStore.crash_server`.)
+"""
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from core.clock import Clock, SystemClock
+from core.errors import InvalidOptionError, ServerUnavailableError
+from core.record import Entry, Record
+from core.servers.server import RangeSize, Records, Server
+
+MAX_SLOW_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Faults:
+    """What is wrong with a server.
+
+    Attributes:
+        slow_seconds: how much longer each of its answers takes.
+        failing_calls: how many of the next calls fail.
+        partitioned: whether it can't be reached.
+    """
+
+    slow_seconds: float = 0.0
+    failing_calls: int = 0
+    partitioned: bool = False
+
+    @property
+    def none(self) -> bool:
+        """Whether nothing is wrong."""
+        return not (self.slow_seconds or self.failing_calls or self.partitioned)
+
+
+NO_FAULTS = Faults()
+
+
+class FaultInjector:
+    """Makes servers slow, failing or unreachable, while a store uses them.
+
+    Thread safety: any thread may call any method. `_lock` guards `_faults`.
+
+    Give it to a store: ``KeyValueStore(faults=FaultInjector())``. A server without a fault costs
+    nothing more than one without an injector.
+
+    Args:
+        clock: what a slow server waits with.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        self._clock: Clock = clock if clock is not None else SystemClock()
+        self._lock = threading.Lock()
+        self._faults: dict[str, Faults] = {}
+        self._on_change: list[Callable[[str], None]] = []
+
+    def slow(self, server_id: str, seconds: float) -> None:
+        """Let each call of the server take `seconds` longer; 0 ends that.
+
+        Raises:
+            InvalidOptionError: `seconds` is negative or above 60.
+        """
+        if not 0 <= seconds <= MAX_SLOW_SECONDS:
+            raise InvalidOptionError(f"seconds must be 0 to {MAX_SLOW_SECONDS:g}")
+        self._change(server_id, lambda faults: replace(faults, slow_seconds=seconds))
+
+    def fail_next(self, server_id: str, calls: int) -> None:
+        """Let the next `calls` calls of the server fail.
+
+        Raises:
+            InvalidOptionError: `calls` is negative.
+        """
+        if calls < 0:
+            raise InvalidOptionError("calls must be 0 or more")
+        self._change(server_id, lambda faults: replace(faults, failing_calls=calls))
+
+    def partition(self, server_id: str) -> None:
+        """Cut the server off: it keeps what it holds, and every call of it fails."""
+        self._change(server_id, lambda faults: replace(faults, partitioned=True))
+
+    def heal(self, server_id: str) -> None:
+        """End every fault of the server."""
+        self._change(server_id, lambda _: NO_FAULTS)
+
+    def heal_all(self) -> None:
+        """End every fault."""
+        for server_id in self.faulty():
+            self.heal(server_id)
+
+    def faults_of(self, server_id: str) -> Faults:
+        """Return what is wrong with the server."""
+        return self._faults.get(server_id, NO_FAULTS)
+
+    def faulty(self) -> tuple[str, ...]:
+        """Return the servers with a fault, sorted."""
+        return tuple(sorted(self._faults))
+
+    def on_change(self, tell: Callable[[str], None]) -> None:
+        """Have `tell` called with a server's id whenever its faults change."""
+        self._on_change.append(tell)
+
+    def before_call(self, server_id: str) -> None:
+        """Be slow, or fail, as the server's faults say.
+
+        Raises:
+            ServerUnavailableError: the call fails.
+        """
+        with self._lock:
+            faults = self._faults.get(server_id, NO_FAULTS)
+            last = faults.failing_calls == 1
+            if faults.failing_calls:
+                self._set_locked(server_id, replace(faults, failing_calls=faults.failing_calls - 1))
+        if faults.slow_seconds:
+            self._clock.wait(threading.Event(), faults.slow_seconds)
+        if faults.partitioned:
+            raise ServerUnavailableError([server_id], "can't be reached")
+        if faults.failing_calls:
+            reason = "failed, for the last time" if last else "failed"
+            raise ServerUnavailableError([server_id], reason)
+
+    def _change(self, server_id: str, change: Callable[[Faults], Faults]) -> None:
+        with self._lock:
+            self._set_locked(server_id, change(self._faults.get(server_id, NO_FAULTS)))
+        for tell in self._on_change:
+            tell(server_id)
+
+    def _set_locked(self, server_id: str, faults: Faults) -> None:
+        if faults.none:
+            self._faults.pop(server_id, None)
+        else:
+            self._faults[server_id] = faults
+
+
+class _FaultyRecords:
+    """The records of a server that may fail at every call."""
+
+    __slots__ = ("_before", "_records")
+
+    def __init__(self, records: Records, before: Callable[[], None]) -> None:
+        self._records = records
+        self._before = before
+
+    def __contains__(self, key: object, /) -> bool:
+        self._before()
+        return key in self._records
+
+    def get(self, key: str, /) -> Record | None:
+        self._before()
+        return self._records.get(key)
+
+    def __setitem__(self, key: str, record: Record, /) -> None:
+        self._before()
+        self._records[key] = record
+
+    def pop(self, key: str, default: None, /) -> Record | None:
+        self._before()
+        return self._records.pop(key, default)
+
+
+class FaultyServer:
+    """A server behind a fault injector.
+
+    Thread safety: as that of the server behind it.
+    """
+
+    def __init__(self, server: Server, injector: FaultInjector) -> None:
+        self._server = server
+        self._injector = injector
+
+    @property
+    def server_id(self) -> str:
+        """The id that the ring knows this server by."""
+        return self._server.server_id
+
+    def records(self, stripe: int) -> Records:
+        """Return the live records of `stripe`, which fail when a fault says so."""
+        records = self._server.records(stripe)
+        if self._injector.faults_of(self.server_id).none:
+            return records
+        return _FaultyRecords(records, self._before)
+
+    def keys(self, stripe: int) -> dict[str, None] | None:
+        """Return the live keys of `stripe`; None while a write may fail."""
+        if self._injector.faults_of(self.server_id).none:
+            return self._server.keys(stripe)
+        return None
+
+    def get(self, position: int, key: str) -> Record | None:
+        """Return the record of `key`, or None."""
+        self._before()
+        return self._server.get(position, key)
+
+    def apply(self, entry: Entry) -> bool:
+        """Store a record unless one as new is there."""
+        self._before()
+        return self._server.apply(entry)
+
+    def apply_many(self, entries: Sequence[Entry]) -> int:
+        """Store each record unless one as new is there."""
+        self._before()
+        return self._server.apply_many(entries)
+
+    def scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries at positions `low` to `high`."""
+        self._before()
+        return self._server.scan(low, high, limit)
+
+    def drop(self, position: int, key: str) -> bool:
+        """Forget the record of `key`."""
+        self._before()
+        return self._server.drop(position, key)
+
+    def forget_tombstones(self, stripe: int) -> int:
+        """Forget the tombstones of a stripe."""
+        self._before()
+        return self._server.forget_tombstones(stripe)
+
+    def digest(self, low: int, high: int) -> int:
+        """Return a digest of a range."""
+        self._before()
+        return self._server.digest(low, high)
+
+    def measure(self, low: int, high: int) -> RangeSize:
+        """Return how many keys and bytes lie in a range."""
+        self._before()
+        return self._server.measure(low, high)
+
+    def discard(self, low: int, high: int) -> int:
+        """Forget all records in a range."""
+        self._before()
+        return self._server.discard(low, high)
+
+    def count(self) -> int:
+        """Return how many keys the server holds."""
+        self._before()
+        return self._server.count()
+
+    def close(self) -> None:
+        """Give back what the server holds open."""
+        self._server.close()
+
+    def _before(self) -> None:
+        self._injector.before_call(self.server_id)
