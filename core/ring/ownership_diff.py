@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from core.ring.ring_range import Range
 from core.ring.ring_view import RingView, Vnode
-from core.stripes import POSITIONS
 
 
 class OwnershipChange(NamedTuple):
@@ -100,10 +99,9 @@ def _replicas_in_both(
     old: RingView, new: RingView, low: int, high: int, count: int
 ) -> list[tuple[int, tuple[str, ...], tuple[str, ...]]]:
     """Return the positions of both views' vnodes in a span, in order, with their replicas."""
-    before_at = dict(old.replicas_between(low, high, count))
-    after_at = dict(new.replicas_between(low, high, count))
-    behind = (high + 1) % POSITIONS
-    before, after = old.replicas(behind, count), new.replicas(behind, count)
+    old_ends, before = old.replicas_between(low, high, count)
+    new_ends, after = new.replicas_between(low, high, count)
+    before_at, after_at = dict(old_ends), dict(new_ends)
     found = []
     # Backwards, since a position without a vnode belongs to the next vnode.
     for end in sorted(before_at.keys() | after_at.keys(), reverse=True):

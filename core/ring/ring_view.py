@@ -202,26 +202,28 @@ class RingView:
 
     def replicas_between(
         self, low: int, high: int, count: int
-    ) -> list[tuple[int, tuple[str, ...]]]:
+    ) -> tuple[list[tuple[int, tuple[str, ...]]], tuple[str, ...]]:
         """Return the vnode positions from `low` to `high`, in order, each with its replicas.
+
+        The second thing returned is the replicas of the position behind `high`.
 
         O(log vnodes + positions found x count): going back from vnode to vnode, a server comes to
         the front of the replicas of the next one, and leaves its later place or pushes the last
         one out.
         """
+        if not self.vnodes:
+            return [], ()
         first, end = bisect_left(self.positions, low), bisect_right(self.positions, high)
-        if first == end:
-            return []
+        behind = owners = self._replicas_from(end % len(self.vnodes), count)
         found: dict[int, tuple[str, ...]] = {}
-        owners = self._replicas_from(end % len(self.vnodes), count)
         for index in range(end - 1, first - 1, -1):
             position, server_id, _ = self.vnodes[index]
             if owners[:1] != (server_id,):
-                others = (other for other in owners if other != server_id)
+                others = [other for other in owners if other != server_id]
                 owners = (server_id, *others)[:count]
             # Of vnodes at one position the first counts, which is the last to get here.
             found[position] = owners
-        return list(found.items())[::-1]
+        return list(found.items())[::-1], behind
 
     def ranges(self, count: int = 1) -> Iterator[tuple[Range, tuple[str, ...]]]:
         """Yield every range between neighbouring vnode positions with its replicas.
@@ -229,7 +231,7 @@ class RingView:
         O(vnodes x count).
         """
         start = self.positions[-1] if self.positions else 0
-        for end, replicas in self.replicas_between(0, LAST_POSITION, count):
+        for end, replicas in self.replicas_between(0, LAST_POSITION, count)[0]:
             yield Range(start, end), replicas
             start = end
 
