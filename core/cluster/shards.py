@@ -82,6 +82,8 @@ class Shards:
     def entries_of_stripe(self, stripe: int, server_id: str | None = None) -> list[Entry]:
         """Return the entries of one stripe in ring order, read at one moment.
 
+        O(k log k) for its k entries; O(servers) if it has none.
+
         Args:
             stripe: 0 to 1,023.
             server_id: only those whose primary is this server.
@@ -89,6 +91,8 @@ class Shards:
         low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
         found: list[Entry] = []
         with self.locks[stripe]:
+            if not self._may_hold(stripe, server_id):
+                return found
             for segment in self.routing.segments(low, high):
                 if segment.owners and server_id in (None, segment.owners[0]):
                     found += self.servers[segment.owners[0]].scan(segment.low, segment.high)
@@ -109,6 +113,17 @@ class Shards:
             self.routing.close()
             for server in self.servers.values():
                 server.close()
+
+    def _may_hold(self, stripe: int, server_id: str | None) -> bool:
+        """Return False if nothing lies in a stripe, or nothing on that server.
+
+        Called with the stripe's lock held, so that nothing moves from a server that was not asked
+        yet to one that was. It spares a sparse store the way through 65,536 slots for each listing.
+        """
+        if server_id is None:
+            return any(server.may_hold(stripe) for server in list(self.servers.values()))
+        server = self.servers.get(server_id)
+        return server is not None and server.may_hold(stripe)
 
     def _sorted_servers(self) -> list[tuple[str, Server]]:
         return sorted(self.servers.items())

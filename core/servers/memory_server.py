@@ -49,6 +49,10 @@ class MemoryServer:
         """Return the live keys of `stripe`. O(1)."""
         return self._keys.setdefault(stripe, {})
 
+    def may_hold(self, stripe: int) -> bool:
+        """Return whether the stripe has a key. O(1)."""
+        return bool(self._keys.get(stripe))
+
     def get(self, position: int, key: str) -> Record | None:
         """Return the record of `key`, or None. O(1)."""
         return self.records(stripe_of(position)).get(key)

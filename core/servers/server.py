@@ -60,6 +60,13 @@ class Server(Protocol):
         """
         ...
 
+    def may_hold(self, stripe: int) -> bool:
+        """Return False only if `stripe` surely has no record here; it must cost next to nothing.
+
+        Called with the stripe's lock held. True where that can't be told without looking.
+        """
+        ...
+
     def get(self, position: int, key: str) -> Record | None:
         """Return the record of `key`, which lies at `position`, or None."""
         ...

@@ -41,6 +41,20 @@ class ServerContract(ABC):
         assert server.discard(0, LAST_POSITION) == 0
         assert server.get(position_of("key"), "key") is None
 
+    def test_a_stripe_with_a_record_may_hold_one(
+        self, server: Server, entries: list[Entry]
+    ) -> None:
+        server.apply_many(entries[::2])
+        for one in entries[1::2]:
+            stripe = stripe_of(one.position)
+            server.records(stripe)[one.key] = one.record
+            keys = server.keys(stripe)
+            if keys is not None:
+                keys[one.key] = None
+        assert all(server.may_hold(stripe_of(one.position)) for one in entries)
+        server.discard(entries[0].position + 1, LAST_POSITION)
+        assert server.may_hold(stripe_of(entries[0].position))
+
     def test_what_was_applied_is_found(self, server: Server) -> None:
         for value in ("text", "", b"", b"\x00\xff", "grün 🌍"):
             one = entry(f"key of {value!r}", value)
