@@ -53,7 +53,7 @@ def changed_to(ring: HashRing, members: dict[str, float]) -> HashRing:
 
 
 class TestAgainstASweep:
-    @settings(max_examples=400)
+    @settings(max_examples=200)
     @given(memberships, memberships, st.sampled_from([1, 4, 9]), st.sampled_from(HASHES), counts)
     def test_two_views_made_apart(
         self,
@@ -67,7 +67,7 @@ class TestAgainstASweep:
         new = weighted_ring(new_members, vnodes, hash_function).view
         assert ownership_diff(old, new, count) == swept_diff(old, new, count)
 
-    @settings(max_examples=400)
+    @settings(max_examples=200)
     @given(memberships, memberships, st.sampled_from([1, 4, 9]), st.sampled_from(HASHES), counts)
     def test_a_view_and_one_made_from_it(
         self,
