@@ -139,14 +139,18 @@ class Replication:
 
     @staticmethod
     def _tally_change_locked(route: Route, entry: Entry) -> int:
-        """Return by how much a write changes the number of keys; 0 if that can't be known now."""
+        """Return by how much a write changes the number of keys.
+
+        Where nobody can say whether the key is there, it is counted as new: a stripe whose keys
+        are counted too low could be taken for empty. It is counted again when somebody can.
+        """
+        is_there = entry.record[VALUE] is not None
         if route.reader is None:
-            return 0
+            return is_there
         try:
-            had = route.reader.server.get(entry.position, entry.key) is not None
+            return is_there - (route.reader.server.get(entry.position, entry.key) is not None)
         except ServerFailedError:
-            return 0
-        return (entry.record[VALUE] is not None) - had
+            return is_there
 
     # Reading
 
