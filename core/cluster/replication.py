@@ -145,12 +145,13 @@ class Replication:
         are counted too low could be taken for empty. It is counted again when somebody can.
         """
         is_there = entry.record[VALUE] is not None
-        if route.reader is None:
-            return is_there
-        try:
-            return is_there - (route.reader.server.get(entry.position, entry.key) is not None)
-        except ServerFailedError:
-            return is_there
+        for replica in route.replicas:
+            if replica.current(stripe_of(entry.position)):
+                try:
+                    return is_there - (replica.server.get(entry.position, entry.key) is not None)
+                except ServerFailedError:
+                    continue
+        return is_there
 
     # Reading
 
@@ -181,15 +182,31 @@ class Replication:
 
     def _ask_locked(self, position: int, key: str, level: Level) -> Record | None:
         """Ask as many replicas as `level` says, the current ones first, and mend what differs."""
-        stripe = stripe_of(position)
         route = self._shards.routing.at(position)
-        if route.reader is None:
-            self._settle_locked(stripe, route.owners)
-            route = self._shards.routing.at(position)
         needed = level.needed(len(route.replicas))
+        answers, truth = self._answers_locked(position, key, needed)
+        if not truth:
+            # One that is behind by a few hints may answer once it has them.
+            self._settle_locked(stripe_of(position), route.owners)
+            answers, truth = self._answers_locked(position, key, needed)
+        if not answers or not (truth or level is Level.ONE):
+            raise ServerUnavailableError(route.owners)
+        if len(answers) < needed:
+            raise QuorumError(len(answers), needed, unknown=False)
+        newest = max(truth or answers.values(), key=lambda record: record[VERSION] if record else 0)
+        if newest is not None:
+            self._mend_locked(Entry(position, key, newest), answers)
+        return newest
+
+    def _answers_locked(
+        self, position: int, key: str, needed: int
+    ) -> tuple[dict[str, Record | None], list[Record | None]]:
+        """Ask up to `needed` replicas; return all answers, and those of the current ones."""
+        stripe = stripe_of(position)
         answers: dict[str, Record | None] = {}
         truth: list[Record | None] = []
-        for replica in sorted(route.replicas, key=lambda replica: not replica.current(stripe)):
+        replicas = self._shards.routing.at(position).replicas
+        for replica in sorted(replicas, key=lambda replica: not replica.current(stripe)):
             if replica.down or len(answers) >= needed:
                 continue
             try:
@@ -199,16 +216,7 @@ class Replication:
             answers[replica.server_id] = record
             if replica.current(stripe):
                 truth.append(record)
-        if not truth and level is not Level.ONE:
-            raise ServerUnavailableError(route.owners)
-        if not answers:
-            raise ServerUnavailableError(route.owners)
-        if len(answers) < needed:
-            raise QuorumError(len(answers), needed, unknown=False)
-        newest = max(truth or answers.values(), key=lambda record: record[VERSION] if record else 0)
-        if newest is not None:
-            self._mend_locked(Entry(position, key, newest), answers)
-        return newest
+        return answers, truth
 
     def _mend_locked(self, entry: Entry, answers: dict[str, Record | None]) -> None:
         """Read repair: give the newest record to who answered with an older one, or none."""
