@@ -269,6 +269,24 @@ def test_the_last_server_with_keys_can_not_be_removed() -> None:
     run(drive())
 
 
+@pytest.mark.parametrize("size", [(60, 16), (80, 24)])
+def test_a_long_plan_can_be_read_to_its_end_and_the_buttons_are_seen(size: tuple[int, int]) -> None:
+    async def drive() -> None:
+        names = tuple(f"node-{number:02}" for number in range(20))
+        async with driving(Scene(names, keys=600, vnodes=20, loaded=False), size=size) as driven:
+            for key in ("a", "d"):
+                await driven.press(key)
+                assert "Cancel" in driven.text()
+                assert "in all" not in driven.text("#plan")
+                await driven.press(*["pagedown"] * 3)
+                assert "in all" in driven.text("#plan")
+                assert "Cancel" in driven.text()
+                await driven.press("pageup", "up", "escape")
+                assert isinstance(driven.app.screen, Dashboard)
+
+    run(drive())
+
+
 def test_a_dialog_can_be_used_with_the_mouse() -> None:
     async def drive() -> None:
         async with driving() as driven:

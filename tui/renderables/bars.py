@@ -128,7 +128,7 @@ def _cells(fraction: float, width: int) -> int:
 
 
 def _name(bar: KeyBar, width: int) -> str:
-    return safe(bar.server_id, max(_SHORTEST_NAME, width // 4))
+    return safe(bar.server_id, max(_SHORTEST_NAME, width // 3))
 
 
 def _trail(bar: KeyBar, look: Look) -> tuple[str, Style]:
