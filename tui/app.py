@@ -67,7 +67,11 @@ _DEEDS = (
     events.MouseScrollUp,
 )
 # All that keys do while one types a key to look up; the others are letters then.
-_WHILE_TYPING = frozenset({"interrupt", "back", "palette", "next_panel", "previous_panel"})
+_WHILE_TYPING = frozenset(
+    {"interrupt", "back", "keep_lookup", "palette", "next_panel", "previous_panel"}
+)
+# What the palette, being open itself, has no use for.
+_NOT_IN_PALETTE = frozenset({"palette", "back", "keep_lookup"})
 _ACTION_IDS = frozenset(action.id for action in ACTIONS)
 _DESTRUCTIVE = frozenset(action.id for action in ACTIONS if action.destructive)
 
@@ -324,7 +328,7 @@ class RingtopApp(App[None], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
         """Return what the palette offers: every action, and the themes."""
         for action in ACTIONS:
-            if action.id not in ("palette", "back"):
+            if action.id not in _NOT_IN_PALETTE:
                 keys = ", ".join(map(key_label, self._keys[action.id]))
                 yield SystemCommand(
                     action.title, f"{action.help} ({keys})", partial(self.run_action, action.id)
@@ -337,7 +341,9 @@ class RingtopApp(App[None], inherit_bindings=False):
             return True
         if self.screen is not self._dashboard:
             return False
-        return action in _WHILE_TYPING or not isinstance(self.focused, Input)
+        if isinstance(self.focused, Input):
+            return action in _WHILE_TYPING
+        return action != "keep_lookup"
 
     async def run_action(
         self,
@@ -377,6 +383,10 @@ class RingtopApp(App[None], inherit_bindings=False):
     def action_lookup(self) -> None:
         """Let the user type a key."""
         self._dashboard.open_lookup()
+
+    def action_keep_lookup(self) -> None:
+        """Go back to the panels, and keep the key that was typed."""
+        self._dashboard.leave_lookup()
 
     def action_focus_servers(self) -> None:
         """Go to the servers panel."""
@@ -520,10 +530,6 @@ class RingtopApp(App[None], inherit_bindings=False):
     @on(LookupPanel.Asked)
     def _key_asked(self, message: LookupPanel.Asked) -> None:
         self._ask(message.key or None)
-
-    @on(LookupPanel.Left)
-    def _lookup_left(self, message: LookupPanel.Left) -> None:
-        self._dashboard.leave_lookup()
 
     @on(RingPanel.PositionAsked)
     def _position_asked(self, message: RingPanel.PositionAsked) -> None:

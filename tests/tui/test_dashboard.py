@@ -389,6 +389,48 @@ def test_every_binding_has_an_id_and_an_action_of_its_name() -> None:
         assert callable(getattr(RingtopApp, f"action_{action.id}", None)), action.id
 
 
+BURSTS = [
+    ("/daxqtT user:1", "daxqtT user:1", False),
+    ("/user:1001\rp", "user:1001", True),
+    ("/ab\x7fc", "ac", False),
+    ("/abc\x01x\x05y\x15z", "z", False),
+    ("/abc\x1bp", "", True),
+    ("/abc\r/de\rp", "de", True),
+    ("p/abc\rpp", "abc", True),
+]
+CONTROL_KEYS = {
+    "\r": "enter",
+    "\x7f": "backspace",
+    "\x01": "ctrl+a",
+    "\x05": "ctrl+e",
+    "\x15": "ctrl+u",
+    "\x1b": "escape",
+}
+
+
+@pytest.mark.parametrize(("burst", "key", "paused"), BURSTS)
+def test_keys_in_a_burst_act_in_their_order(burst: str, key: str, paused: bool) -> None:
+    async def drive() -> None:
+        async with driving() as driven:
+            await driven.burst(*[CONTROL_KEYS.get(character, character) for character in burst])
+            assert driven.dashboard.lookup.input.value == key
+            assert driven.dashboard.lookup.input.has_focus is not paused
+            assert ("PAUSED" in driven.text("#status")) is paused
+            assert isinstance(driven.app.screen, Dashboard)
+            assert driven.scene.store.get_server_count() == 4
+
+    run(drive())
+
+
+def test_a_dialog_takes_a_burst_in_its_order() -> None:
+    async def drive() -> None:
+        async with driving() as driven:
+            await driven.burst("a", "ctrl+u", *"foz", "backspace", "o", "tab", "backspace", "2")
+            assert "Add foo (weight 2):" in driven.text("#plan")
+
+    run(drive())
+
+
 def test_letters_are_letters_while_one_types_a_key() -> None:
     async def drive() -> None:
         async with driving() as driven:

@@ -116,6 +116,17 @@ async def _lookup(driven: Driven) -> None:
     assert "missing" in driven.text("#answer")
 
 
+@piloted("keep_lookup")
+async def _keep_lookup(driven: Driven) -> None:
+    await driven.type("/user:7")
+    await driven.press("enter")
+    assert _is_focused(driven.dashboard.servers)
+    assert driven.dashboard.lookup.input.value == "user:7"
+    assert '"value of user:7"' in driven.text("#answer")
+    # Elsewhere the key means nothing.
+    assert not driven.app.check_action("keep_lookup", ())
+
+
 def _is_focused(widget: Widget) -> bool:
     return widget.has_focus
 

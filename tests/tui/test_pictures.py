@@ -7,7 +7,6 @@ them. A failure writes snapshot_report.html, with what was and what is side by s
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from functools import partial
 
 import pytest
 from textual import events
@@ -48,7 +47,7 @@ class State:
         options: of the app.
     """
 
-    scene: Callable[[], Scene] = partial(Scene, keys=4_000)
+    scene: Callable[[], Scene] = lambda: Scene(keys=4_000)
     steps: tuple[Step, ...] = ()
     options: dict[str, object] = field(default_factory=dict)
 
@@ -164,7 +163,7 @@ SMALL_STATES: dict[str, State] = {
 def compared(compare: Compare, state: State, size: Size) -> bool:
     """Return whether a state looks as it did."""
     scene = state.scene()
-    app = scene.app(**state.options)
+    app = scene.app(live=False, **state.options)
 
     async def act(pilot: Pilot[None]) -> None:
         driven = Driven(scene, app, pilot)

@@ -41,13 +41,16 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         marks: the letters and colours of the servers.
     """
 
+    # With priority, as the app's own: what is typed in one burst acts in its order.
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "cancel", id="back", show=False),
+        Binding("escape", "cancel", id="back", show=False, priority=True),
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
         # No need to leave a field or a button in order to read the end of a long plan.
-        Binding("down", "scroll_plan(1)", show=False),
-        Binding("up", "scroll_plan(-1)", show=False),
-        Binding("pagedown", "scroll_plan(8)", show=False),
-        Binding("pageup", "scroll_plan(-8)", show=False),
+        Binding("down", "scroll_plan(1)", show=False, priority=True),
+        Binding("up", "scroll_plan(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll_plan(8)", show=False, priority=True),
+        Binding("pageup", "scroll_plan(-8)", show=False, priority=True),
     ]
     # How many lines `compose_fields` takes.
     FIELD_LINES: ClassVar[int] = 0
