@@ -26,7 +26,7 @@ from textual.worker import WorkerFailed
 
 from core.clock import Clock, SystemClock
 from core.errors import InvalidOptionError, StoreError
-from core.safe_text import quoted, visible
+from core.safe_text import visible
 from core.store import KeyValueStore
 from core.workload.load_generator import LoadGenerator
 from tui.actions import ACTIONS, footer_actions, key_label, keys_by_action
@@ -42,7 +42,7 @@ from tui.screens.remove_server import RemoveServerDialog
 from tui.server_names import next_server_name
 from tui.store_gateway import Frame, Question, ReadOnlyError, StoreGateway
 from tui.terminal import AsciiOnly, TerminalDriver
-from tui.themes import DARK_THEME, THEMES, look_of
+from tui.themes import DARK_THEME, THEMES, checked_theme, look_of
 from tui.widgets.lookup_panel import LookupPanel
 from tui.widgets.ring_panel import RingPanel
 from tui.widgets.safe_input import SafeInput
@@ -188,12 +188,7 @@ class RingtopApp(App[None], inherit_bindings=False):
         self.set_keymap(dict(keymap or {}))
         for own in THEMES:
             self.register_theme(own)
-        wanted = theme if theme is not None else DARK_THEME.name
-        if wanted not in self.available_themes:
-            raise InvalidOptionError(
-                f"no theme is called {quoted(wanted)}: {', '.join(sorted(self.available_themes))}"
-            )
-        self.theme = wanted
+        self.theme = checked_theme(theme) if theme is not None else DARK_THEME.name
 
     # Coming and going
 
