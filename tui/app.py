@@ -18,6 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.message import Message
+from textual.notifications import Notify
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
@@ -567,6 +568,11 @@ class RingtopApp(App[None], inherit_bindings=False):
 
     def _complain(self, error: StoreError) -> None:
         self.notify(visible(str(error), _MESSAGE_CELLS), severity="error", markup=False)
+
+    @on(Notify)
+    def _keep_the_last_message(self) -> None:
+        # On a small terminal a pile of them covers what they are about.
+        self.clear_notifications()
 
     def _refresh_every(self, seconds: float) -> None:
         self._refresh_seconds = seconds
