@@ -16,7 +16,10 @@ from core import (
     LoadSettings,
     LoadSnapshot,
     ManualClock,
+    Migration,
+    MigrationState,
     OperationKind,
+    Plan,
     Workload,
 )
 from core.metrics import LatencyRecorder
@@ -114,7 +117,24 @@ class Scene:
             app.request_frame()
 
     def begin_to_add(self, server_id: str, chunks: int) -> None:
-        """Commit to add a server, and move some chunks of keys to it."""
-        migration = self.store.commit(self.store.plan_add_server(server_id), start=False)
+        """Commit to add a server, and move some chunks of keys to it; then it is held."""
+        self._begin(self.store.plan_add_server(server_id), chunks)
+
+    def be_adding(self, server_id: str, chunks: int) -> None:
+        """Be in the middle of adding a server; some of its keys have moved already."""
+        self._be_moving(self.store.plan_add_server(server_id), chunks)
+
+    def be_removing(self, server_id: str, chunks: int) -> None:
+        """Be in the middle of removing a server; some of its keys have moved already."""
+        self._be_moving(self.store.plan_remove_server(server_id), chunks)
+
+    def _begin(self, plan: Plan, chunks: int) -> Migration:
+        migration = self.store.commit(plan, start=False)
         for _ in range(chunks):
             migration.step()
+        return migration
+
+    def _be_moving(self, plan: Plan, chunks: int) -> None:
+        migration = self._begin(plan, chunks)
+        # It seems to run, as the load does: one that runs has a thread, and is never twice alike.
+        migration._state = MigrationState.RUNNING
