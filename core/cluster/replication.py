@@ -178,18 +178,22 @@ class Replication:
                 return route.reader.server.get(position, key)
             except ServerFailedError:
                 pass
-        return self._ask_locked(position, key, level or self._shards.consistency.level)
+        return self._ask_locked(position, key, level)
 
-    def _ask_locked(self, position: int, key: str, level: Level) -> Record | None:
-        """Ask as many replicas as `level` says, the current ones first, and mend what differs."""
+    def _ask_locked(self, position: int, key: str, level: Level | None) -> Record | None:
+        """Ask as many replicas as `level` says, the current ones first, and mend what differs.
+
+        Without a level, a current one answers for all.
+        """
         route = self._shards.routing.at(position)
-        needed = level.needed(len(route.replicas))
+        needed = 1 if level is None else level.needed(len(route.replicas))
         answers, truth = self._answers_locked(position, key, needed)
         if not truth:
             # One that is behind by a few hints may answer once it has them.
             self._settle_locked(stripe_of(position), route.owners)
             answers, truth = self._answers_locked(position, key, needed)
-        if not answers or not (truth or level is Level.ONE):
+        content_with_one = (level or self._shards.consistency.level) is Level.ONE
+        if not answers or not (truth or content_with_one):
             raise ServerUnavailableError(route.owners)
         if len(answers) < needed:
             raise QuorumError(len(answers), needed, unknown=False)
