@@ -684,7 +684,7 @@ class KeyValueStore:
                 break
             found += [
                 key
-                for _, key, record in self._shards.entries_of_stripe(stripe)
+                for _, key, record in self._replication.entries_of_stripe(stripe)
                 if key.startswith(prefix) and not self._time.expired(record)
             ]
         return found if limit is None else found[:limit]
@@ -710,7 +710,7 @@ class KeyValueStore:
         for step in range(STRIPES):
             if len(found) >= count:
                 break
-            for entry in self._shards.entries_of_stripe((first + step) % STRIPES):
+            for entry in self._replication.entries_of_stripe((first + step) % STRIPES):
                 value = entry.record[VALUE]
                 if value is None or self._time.expired(entry.record):
                     continue
@@ -754,7 +754,7 @@ class KeyValueStore:
         return [
             entry.key
             for stripe in range(STRIPES)
-            for entry in self._shards.entries_of_stripe(stripe, server_id)
+            for entry in self._replication.entries_of_stripe(stripe, server_id)
             if not self._time.expired(entry.record)
         ]
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
+from core.errors import ServerFailedError
 from core.record import VERSION, Entry, Record
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
 
@@ -106,8 +107,13 @@ class _Doctor:
             if not replica.current(stripe):
                 self._unreachable.add(server_id)
                 continue
+            try:
+                entries = replica.server.scan(low, high)
+            except ServerFailedError:
+                self._unreachable.add(server_id)
+                continue
             current.add(server_id)
-            for position, key, record in replica.server.scan(low, high):
+            for position, key, record in entries:
                 if not self._is_leftover(server_id, position):
                     copies.setdefault((position, key), {})[server_id] = record
         mended = False

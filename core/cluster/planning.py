@@ -3,8 +3,9 @@
 from collections import Counter
 
 from core.cluster.plan import ChangeKind, Plan, Transfer, peak_to_average
+from core.cluster.replica import Replica
 from core.cluster.shards import Shards
-from core.errors import LastServerError
+from core.errors import LastServerError, ServerFailedError
 from core.ring.ownership_diff import OwnershipChange, ownership_diff
 from core.ring.ring_view import RingView
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
@@ -49,7 +50,10 @@ def make_plan(
         keys_after=keys_after,
         keys_lost=lost,
         ideal_fraction=_ideal_fraction(shards, server_id, before, after),
-        warnings=_warnings(shards, kind, after, keys_after, lost),
+        warnings=(
+            *_warnings(shards, kind, after, keys_after, lost),
+            *(f"{name} does not answer, and was not asked" for name in sorted(moved.silent)),
+        ),
         before=before,
         after=after,
     )
@@ -73,6 +77,8 @@ class _Moved:
         self._bytes: Counter[tuple[str, str]] = Counter()
         # How many keys more each server is the primary of.
         self.primaries: Counter[str] = Counter()
+        # The servers that could not be asked.
+        self.silent: set[str] = set()
 
     def count(self, shards: Shards, change: OwnershipChange) -> None:
         """Add what one change moves, as far as somebody is there to ask."""
@@ -82,18 +88,28 @@ class _Moved:
         gaining = [server_id for server_id in new if server_id not in old]
         for low, high in change.range.spans():
             for stripe in range(stripe_of(low), stripe_of(high) + 1):
-                source = next(iter(shards.current(old, stripe)), None)
+                part = max(low, stripe << STRIPE_SHIFT), min(high, last_position_of(stripe))
+                source, keys, size = self._measured(shards.current(old, stripe), part)
                 if source is None:
                     continue
-                part = max(low, stripe << STRIPE_SHIFT), min(high, last_position_of(stripe))
-                keys, size = source.server.measure(*part)
                 self.primaries[old[0]] -= keys
                 self.primaries[new[0]] += keys
                 # A primary that leaves or hands over is who gives, if it can.
-                giver = old[0] if old[0] not in new else source.server_id
+                giver = old[0] if old[0] not in new else source
                 for target in gaining:
                     self._keys[giver, target] += keys
                     self._bytes[giver, target] += size
+
+    def _measured(
+        self, replicas: list[Replica], part: tuple[int, int]
+    ) -> tuple[str | None, int, int]:
+        """Return how much lies in a part of a stripe, and which of `replicas` said so."""
+        for replica in replicas:
+            try:
+                return replica.server_id, *replica.server.measure(*part)
+            except ServerFailedError:
+                self.silent.add(replica.server_id)
+        return None, 0, 0
 
     def transfers(self) -> tuple[Transfer, ...]:
         """Return what goes from whom to whom, largest first."""

@@ -11,11 +11,9 @@ from contextlib import ExitStack, contextmanager
 from core.cluster.levels import Consistency
 from core.cluster.replica import HINTS_KEPT, Replica
 from core.cluster.routing import Owners, RoutingTable, Segment
-from core.errors import ServerFailedError, ServerUnavailableError
-from core.record import Entry
 from core.ring.hashing import SEED, HashFunction
 from core.servers.server import ServerFactory
-from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
+from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
 
 YieldPoint = Callable[[str], None]
 
@@ -96,44 +94,9 @@ class Shards:
                     counts[owners[0]] += tally.keys
         return counts
 
-    def entries_of_stripe(self, stripe: int, server_id: str | None = None) -> list[Entry]:
-        """Return the entries of one stripe in ring order, read at one moment.
-
-        O(k log k) for its k entries; O(servers) if it has none.
-
-        Args:
-            stripe: 0 to 1,023.
-            server_id: only those whose primary is this server.
-
-        Raises:
-            ServerUnavailableError: no current replica of a part of the stripe answers.
-        """
-        found: list[Entry] = []
-        with self.locks[stripe]:
-            # Most stripes of a small store hold nothing, and cutting one into segments takes 20 us.
-            if not any(tally.keys or tally.lost for _, tally in self.routing.tallies(stripe)):
-                return found
-            for segment in self.segments_of(stripe):
-                if segment.owners and server_id in (None, segment.owners[0]):
-                    found += self.entries_of(segment)
-        return found
-
     def segments_of(self, stripe: int) -> Iterator[Segment]:
         """Yield the parts of a stripe that have the same owners. With its lock held."""
         return self.routing.segments(stripe << STRIPE_SHIFT, last_position_of(stripe))
-
-    def entries_of(self, segment: Segment) -> list[Entry]:
-        """Return the entries of a part of a stripe, from a current replica. With its lock held.
-
-        Raises:
-            ServerUnavailableError: no current replica answers.
-        """
-        for replica in self.current(segment.owners, stripe_of(segment.low)):
-            try:
-                return replica.server.scan(segment.low, segment.high)
-            except ServerFailedError:
-                continue
-        raise ServerUnavailableError(segment.owners)
 
     def current(self, owners: Owners, stripe: int) -> list[Replica]:
         """Return those of `owners` that answer and hold all of `stripe`, primary first."""

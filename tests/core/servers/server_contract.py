@@ -120,10 +120,11 @@ class ServerContract(ABC):
     def test_what_a_writer_puts_into_records_and_keys_is_listed(self, server: Server) -> None:
         one, stripe = entry("key"), stripe_of(position_of("key"))
         keys = server.keys(stripe)
-        if keys is not None:
-            keys["key"] = None
-            assert server.scan(0, LAST_POSITION) == []
-            assert server.measure(0, LAST_POSITION) == (0, 0)
+        if keys is None:
+            return  # a writer has to use `apply`
+        keys["key"] = None
+        assert server.scan(0, LAST_POSITION) == []
+        assert server.measure(0, LAST_POSITION) == (0, 0)
         server.records(stripe)["key"] = one.record
         assert server.scan(0, LAST_POSITION) == [one]
 
@@ -141,6 +142,63 @@ class ServerContract(ABC):
         assert first.position == second.position
         server.apply_many([second, first])
         assert server.scan(first.position, first.position) == [first, second]
+
+    def test_a_tombstone_takes_the_record_and_keeps_older_ones_away(self, server: Server) -> None:
+        one = entry("key", "value", 3)
+        gone = one._replace(record=(None, 5, NEVER_EXPIRES))
+        server.apply(one)
+        assert server.apply(gone)
+        assert server.get(one.position, "key") is None
+        assert (server.count(), server.scan(0, LAST_POSITION)) == (0, [])
+        assert not server.apply(entry("key", "late", 4))
+        assert not server.apply(gone)
+        assert server.get(one.position, "key") is None
+        assert server.apply(entry("key", "newer", 6))
+        assert server.get(one.position, "key") == ("newer", 6, NEVER_EXPIRES)
+
+    def test_a_tombstone_older_than_the_record_does_nothing(self, server: Server) -> None:
+        one = entry("key", "value", 3)
+        server.apply(one)
+        assert not server.apply(one._replace(record=(None, 2, NEVER_EXPIRES)))
+        assert server.get(one.position, "key") == one.record
+
+    def test_tombstones_are_forgotten_a_stripe_at_a_time(self, server: Server) -> None:
+        one = entry("key", version=3)
+        server.apply(one._replace(record=(None, 5, NEVER_EXPIRES)))
+        assert server.forget_tombstones(stripe_of(one.position) ^ 1) == 0
+        assert not server.apply(one)
+        assert server.forget_tombstones(stripe_of(one.position)) == 1
+        assert server.apply(one)
+
+    def test_one_record_is_dropped_whatever_its_version(
+        self, server: Server, entries: list[Entry]
+    ) -> None:
+        server.apply_many(entries)
+        assert server.drop(entries[7].position, entries[7].key)
+        assert not server.drop(entries[7].position, entries[7].key)
+        assert server.scan(0, LAST_POSITION) == entries[:7] + entries[8:]
+        assert server.count() == len(entries) - 1
+        assert server.apply(entries[7])
+
+    def test_equal_content_has_equal_digests_in_any_order(
+        self, server: Server, entries: list[Entry]
+    ) -> None:
+        other = self.make()
+        assert server.digest(0, LAST_POSITION) == other.digest(0, LAST_POSITION) == 0
+        server.apply_many(entries)
+        other.apply_many(entries[::-1])
+        low, high = entries[50].position, entries[250].position
+        assert server.digest(0, LAST_POSITION) == other.digest(0, LAST_POSITION) != 0
+        assert server.digest(low, high) == other.digest(low, high)
+        assert server.digest(low, high) != server.digest(low + 1, high)
+        changed = entries[100]._replace(record=("value", 10_000, NEVER_EXPIRES))
+        other.apply(changed)
+        assert server.digest(low, high) != other.digest(low, high)
+        server.apply(changed)
+        assert server.digest(low, high) == other.digest(low, high)
+        server.apply(changed._replace(record=("value", 10_001, 5)))
+        other.apply(changed._replace(record=("value", 10_001, 6)))
+        assert server.digest(low, high) != other.digest(low, high)
 
     def test_it_can_be_closed(self, server: Server) -> None:
         server.close()
