@@ -237,6 +237,10 @@ class Failover:
         Raises:
             UnknownServerError: there is no such server.
         """
+        with self._changed:
+            return self._preview_locked(server_id)
+
+    def _preview_locked(self, server_id: str) -> CrashPreview:
         if server_id not in self._shards.replicas:
             raise UnknownServerError(server_id)
         lost = left = refused = 0

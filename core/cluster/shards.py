@@ -69,10 +69,11 @@ class Shards:
 
     def close_server(self, server_id: str) -> None:
         """Close a server that has left, with all that it holds; nothing if it was closed before."""
-        replica = self.replicas.pop(server_id, None)
+        replica = self.replicas.get(server_id)
         if replica is None:
             return
         self.routing.forget(server_id)
+        del self.replicas[server_id]
         self.leftovers -= {leftover for leftover in self.leftovers if leftover[0] == server_id}
         replica.down = True
         replica.server.close()
@@ -88,11 +89,12 @@ class Shards:
     def key_counts(self) -> dict[str, int]:
         """Return how many keys each server is the primary of, sorted by id. O(segments)."""
         with self.moving:
-            counts = dict.fromkeys(sorted(self.replicas), 0)
+            counts = dict.fromkeys(list(self.replicas), 0)
             for stripe in range(STRIPES):
                 for owners, tally in self.routing.tallies(stripe):
-                    counts[owners[0]] += tally.keys
-        return counts
+                    if tally.keys:  # a server without keys may be coming or going
+                        counts[owners[0]] = counts.get(owners[0], 0) + tally.keys
+        return dict(sorted(counts.items()))
 
     def segments_of(self, stripe: int) -> Iterator[Segment]:
         """Yield the parts of a stripe that have the same owners. With its lock held."""
