@@ -7,24 +7,35 @@ done, state) that was met before is not entered again. The set is one integer, a
 Keys are checked apart, as Horn & Kroening do ("Faster linearizability checking via
 P-compositionality", 2015).
 
-Two things make it fast enough for thousands of histories in a test run:
+Three things make it fast enough for thousands of histories in a test run:
 
 - An operation that may be next and changes nothing is taken at once and never reconsidered: in any
   order that explains the history it can be moved forward to here.
 - Operations of unknown outcome are tried last. They have no return, so they never have to be done;
   tried first, they'd be used up long before the read that shows their effect.
+- A value isn't overwritten as long as an operation still needs it that nothing left can write.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
 from tests.verification.history import Operation, by_key
-from tests.verification.specifications import ABSENT, State, transition
+from tests.verification.specifications import (
+    ABSENT,
+    State,
+    transition,
+    values_needed,
+    values_written,
+)
 from tests.verification.window import explain
 
 STEP_BUDGET = 300_000
 """Transitions tried for a key before giving up: about a second. A usual key needs less than 200."""
+
+EXPLANATION_BUDGET = 600_000
+"""Transitions tried to make an explanation smaller; one that is left large is as true."""
 
 _HEAD = 0
 
@@ -78,11 +89,8 @@ def check_linearizability(
         verdict, taken = search(operations, ABSENT, step_budget)
         steps += taken
         if verdict is Verdict.VIOLATION:
-
-            def violates(part: Sequence[Operation], initial: State) -> bool:
-                return search(part, initial, step_budget)[0] is Verdict.VIOLATION
-
-            return LinearizabilityReport(verdict, key, explain(key, operations, violates), steps)
+            explanation = explain(key, operations, _Violates())
+            return LinearizabilityReport(verdict, key, explanation, steps)
         if verdict is Verdict.UNKNOWN:
             text = f"key {key!r}: undecided after {taken} steps on {len(operations)} operations"
             undecided = undecided or LinearizabilityReport(verdict, key, text, 0)
@@ -102,6 +110,18 @@ def search(
     if not operations:
         return Verdict.OK, 0
     return _Search(operations).run(initial, step_budget)
+
+
+class _Violates:
+    """Whether operations have no explanation from a state; no, once its budget is used up."""
+
+    def __init__(self) -> None:
+        self._left = EXPLANATION_BUDGET
+
+    def __call__(self, operations: Sequence[Operation], initial: State) -> bool:
+        verdict, steps = search(operations, initial, self._left)
+        self._left = max(0, self._left - steps)
+        return verdict is Verdict.VIOLATION
 
 
 class _Search:
@@ -130,6 +150,15 @@ class _Search:
         for node, (_, is_return, index) in enumerate(events, 1):
             (self._return if is_return else self._call)[index] = node
         self._optional = optional
+        # For each value, absence among them, a bit for each operation that needs or writes it.
+        self._needed: dict[object, int] = defaultdict(int)
+        self._written: dict[object, int] = defaultdict(int)
+        for index, operation in enumerate(operations):
+            if not operation.is_unknown:
+                for value in values_needed(operation):
+                    self._needed[value] |= 1 << index
+            for value in values_written(operation):
+                self._written[value] |= 1 << index
 
     def run(self, state: State, step_budget: int) -> tuple[Verdict, int]:
         """Search depth first, with a stack of (node or -1 - place of an optional one, state)."""
@@ -168,7 +197,9 @@ class _Search:
             if steps > step_budget:
                 return Verdict.UNKNOWN, steps
             after = transitions[index](state)
-            if after is not None:
+            if after is not None and not (
+                after.value != state.value and self._strands(state.value, done | 1 << index)
+            ):
                 forced = after is state
                 configuration = (done | 1 << index, after)
                 if forced or configuration not in seen:
@@ -184,6 +215,11 @@ class _Search:
             if choice > 0:
                 node = following[node]
         return Verdict.OK, steps
+
+    def _strands(self, value: object, done: int) -> bool:
+        """Whether an operation that is left needs this value and none that is left writes it."""
+        needed = self._needed.get(value, 0) & ~done
+        return bool(needed) and not self._written.get(value, 0) & ~done
 
     def _first_return(self) -> int:
         node = self._next[_HEAD]

@@ -80,6 +80,29 @@ def transition(operation: Operation) -> Transition:
     raise ValueError(f"argument or result doesn't fit the kind: {operation}")
 
 
+def values_needed(operation: Operation) -> tuple[Value | None, ...]:
+    """Return the one value (None: absence) that the key must hold for this result, if there is one.
+
+    A write that expects a version needs the value that has it, whichever that is.
+    """
+    match operation.kind, operation.result:
+        case Kind.GET, str() | bytes() | int() | None as value:
+            return (value,)
+        case Kind.GET_WITH_VERSION, (value, _):
+            return (value,)
+        case (Kind.REMOVE, False) | (Kind.SET_IF_ABSENT, True):
+            return (None,)
+    return ()
+
+
+def values_written(operation: Operation) -> tuple[Value | None, ...]:
+    """Return the value (None: absence) that the key may hold after this operation, if it writes."""
+    if operation.changes_nothing:
+        return ()
+    argument = operation.argument
+    return (argument[0] if isinstance(argument, tuple) else argument,)
+
+
 def _read(value: object) -> Transition:
     return lambda state: state if state.value == value else None
 
