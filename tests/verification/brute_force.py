@@ -7,6 +7,7 @@ looked at when an order is complete.
 from collections.abc import Iterator, Sequence
 
 from tests.verification.history import READS, Kind, Operation
+from tests.verification.transactions import Append, Outcome, Transaction
 
 
 def is_linearizable(operations: Sequence[Operation]) -> bool:
@@ -94,3 +95,38 @@ def _explains(order: Sequence[Operation]) -> bool:
         return False
     versions = [min(shown[writer]) for writer in sorted(shown)]
     return versions == sorted(set(versions))
+
+
+def is_strictly_serializable(transactions: Sequence[Transaction]) -> bool:
+    """Return whether running the transactions one by one, in any order, explains them.
+
+    Committed ones are in the order, unknown ones may be, aborted ones are not. Exponential.
+    """
+    left = [each for each in transactions if each.outcome is not Outcome.ABORTED]
+    return _can_run({}, left)
+
+
+def _can_run(lists: dict[str, tuple[int, ...]], left: list[Transaction]) -> bool:
+    if all(each.outcome is Outcome.UNKNOWN for each in left):
+        return True
+    for each in left:
+        if any(
+            other.outcome is Outcome.COMMITTED and other.returned < each.invoked for other in left
+        ):
+            continue
+        after = _run(dict(lists), each)
+        if after is not None and _can_run(after, [other for other in left if other is not each]):
+            return True
+    return False
+
+
+def _run(
+    lists: dict[str, tuple[int, ...]], transaction: Transaction
+) -> dict[str, tuple[int, ...]] | None:
+    for action in transaction.actions:
+        present = lists.get(action.key, ())
+        if isinstance(action, Append):
+            lists[action.key] = (*present, action.element)
+        elif action.elements != present:
+            return None
+    return lists
