@@ -37,7 +37,10 @@ def make_plan(
     moved = _Moved()
     for change in changes:
         moved.count(shards, change)
-    keys_after = {name: keys_before.get(name, 0) + moved.primaries[name] for name in after.servers}
+    # Keys that go while they are counted were counted once and may be missing the second time.
+    keys_after = {
+        name: max(0, keys_before.get(name, 0) + moved.primaries[name]) for name in after.servers
+    }
     lost = keys_lost(shards, server_id) if kind is ChangeKind.REMOVE else 0
     return Plan(
         kind=kind,

@@ -10,14 +10,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from core import (
-    FaultInjector,
-    KeyValueStore,
-    MigrationFailedError,
-    QuorumError,
-    ServerFailedError,
-)
-from core.ring.hashing import murmur3
+from core import KeyValueStore, QuorumError, ServerFailedError
+from tests.verification.disturbed_cluster import DisturbedCluster
 from tests.verification.history import Kind, Operation
 from tests.verification.recorder import Answer, Recorder, ThreadLog
 
@@ -25,14 +19,6 @@ THREADS = 5
 KEYS = 2
 OPERATIONS = 9
 HISTORIES_A_CHANGE = 4
-SERVERS = ("alpha", "bravo", "charlie", "delta")
-JOINERS = ("echo", "foxtrot")
-_SPREAD = 6  # all keys lie in the first 16 stripes, so that they meet every move and recovery
-
-
-def few_stripes(text: bytes, seed: int, signed: bool) -> int:
-    """Put everything into the first 16 stripes."""
-    return murmur3(text, seed, signed) >> _SPREAD
 
 
 class RefusedError(Exception):
@@ -45,7 +31,6 @@ class Session:
 
     Attributes:
         histories: what was recorded.
-        changes: how many joins, leaves, crashes, recoveries and partitions were begun.
     """
 
     seed: int
@@ -54,26 +39,17 @@ class Session:
     disturbed: bool
     yield_chance: float = 0.25
     histories: list[list[Operation]] = field(default_factory=list)
-    changes: int = 0
 
     def __post_init__(self) -> None:
-        self._faults = FaultInjector()
         self._random = random.Random(self.seed)
-        self.store = KeyValueStore(
-            6,
-            replication_factor=self.factor,
-            hash_function=few_stripes,
-            faults=self._faults,
-            yield_point=self._yield,
-        )
+        self._cluster = DisturbedCluster(self.seed, self.factor, self._yield)
+        self.store = self._cluster.store
         self._begun = 0
         self._over = threading.Event()
         self._errors: list[BaseException] = []
 
     def run(self) -> "Session":
         """Record the histories; raise what went wrong."""
-        for server_id in SERVERS:
-            self.store.add_server(server_id)
         recorders = [
             Recorder(unknown=(QuorumError,), refused=(RefusedError,)) for _ in range(self.count)
         ]
@@ -82,7 +58,7 @@ class Session:
             threading.Thread(target=self._guarded, args=(self._work, number, recorders, barrier))
             for number in range(THREADS)
         ]
-        disturber = threading.Thread(target=self._guarded, args=(self._disturb,))
+        disturber = threading.Thread(target=self._guarded, args=(self._cluster.disturb, self._over))
         for thread in threads:
             thread.start()
         if self.disturbed:
@@ -95,15 +71,18 @@ class Session:
         if self._errors:
             raise self._errors[0]
         self.histories = [recorder.merge() for recorder in recorders]
-        self._calm_down()
-        self.store.check_invariants()
-        self.store.close()
+        self._cluster.check_and_close()
         return self
+
+    @property
+    def changes(self) -> int:
+        """How many joins, leaves, crashes, recoveries and partitions were begun."""
+        return self._cluster.changes
 
     def _begin_history(self) -> None:
         """Keep the threads from being through before enough has happened to the servers."""
         self._begun += 1
-        while self.disturbed and self.changes < self._begun / HISTORIES_A_CHANGE:
+        while self.disturbed and self._cluster.changes < self._begun / HISTORIES_A_CHANGE:
             if self._errors:
                 raise threading.BrokenBarrierError
             time.sleep(0.000_5)
@@ -173,63 +152,6 @@ class Session:
                 (value, version),
                 _sure(lambda: store.set(key, value, expected_version=version)),
             )
-
-    def _disturb(self) -> None:
-        source = random.Random(self.seed + 1)
-        while not self._over.is_set():
-            choices = [self._join_or_leave, self._partition, self._fail_some]
-            if self.factor > 1:
-                choices += [self._crash_and_recover, self._crash_and_recover]
-            self.changes += 1
-            source.choice(choices)(source)
-
-    def _join_or_leave(self, source: random.Random) -> None:
-        name = source.choice(JOINERS)
-        try:
-            if not self.store.add_server(name):
-                self.store.remove_server(name)
-        except MigrationFailedError:
-            self._finish_the_migration()
-
-    def _crash_and_recover(self, source: random.Random) -> None:
-        """One at a time: what is promised is that nothing is lost while a replica survives."""
-        name = source.choice(self.store.get_servers())
-        self.store.crash_server(name)
-        time.sleep(source.choice((0, 0.001)))
-        if source.random() < 0.3:
-            self._join_or_leave(source)
-        self.store.recover_server(name)
-
-    def _partition(self, source: random.Random) -> None:
-        name = source.choice(self.store.get_servers())
-        self._faults.partition(name)
-        time.sleep(source.choice((0, 0.002)))
-        self._faults.heal(name)
-        self._catch_up()
-
-    def _fail_some(self, source: random.Random) -> None:
-        name = source.choice(self.store.get_servers())
-        self._faults.fail_next(name, source.randrange(1, 5))
-        time.sleep(0.001)
-        self._faults.heal(name)
-        self._catch_up()
-
-    def _catch_up(self) -> None:
-        """Wait until every server is current: the next failure may be another one's."""
-        for server_id in self.store.get_servers():
-            self.store.recover_server(server_id)
-
-    def _finish_the_migration(self) -> None:
-        self._faults.heal_all()
-        self._catch_up()
-        migration = self.store.migration
-        if migration is not None:
-            migration.resume()
-            migration.wait(60)
-
-    def _calm_down(self) -> None:
-        self._finish_the_migration()
-        self._catch_up()
 
 
 def _with_version(store: KeyValueStore, key: str) -> tuple[str | bytes | None, int | None]:
