@@ -98,7 +98,7 @@ class KeyValueStore:
         hints_kept: how many records are kept for a server that misses them, before what it has is
             compared with the others instead.
         background: False lets no thread of the store's own run: `maintain` then does the work of
-            catching up and expiring, when it is called.
+            moving, catching up and expiring, when it is called.
         yield_point: called with the name of a step wherever another thread might come in between;
             for tests.
 
@@ -178,7 +178,9 @@ class KeyValueStore:
         yield_to = yield_point or _go_on
         self._replication = Replication(self._shards, yield_to, self._wake)
         mover = RangeMover(self._shards, self._replication, yield_to)
-        self._membership = Membership(ring, self._shards, mover, self._clock, self._events)
+        self._membership = Membership(
+            ring, self._shards, mover, self._clock, self._events, background=background
+        )
         self._expiry = Expiry(self._shards, self._replication, self._time)
         self._failover = Failover(
             self._shards,
@@ -395,7 +397,8 @@ class KeyValueStore:
         Returns:
             Whether more could be done at once.
         """
-        return self._maintenance.run_once()
+        moved = self._membership.work()
+        return self._maintenance.run_once() or moved
 
     # Keys
 
