@@ -251,7 +251,7 @@ class Migration:
         return True
 
     def start(self) -> None:
-        """Run until it is over, paused or failed; in a background thread, where there may be one."""
+        """Run until it is over, paused or failed: in a background thread, if there may be one."""
         with self._changed:
             if self._state is not MigrationState.PAUSED or self._stopped:
                 return
