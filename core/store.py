@@ -181,7 +181,7 @@ class KeyValueStore:
         self._membership = Membership(
             ring, self._shards, mover, self._clock, self._events, background=background
         )
-        self._expiry = Expiry(self._shards, self._replication, self._time)
+        self._expiry = Expiry(self._shards, self._replication, self._time, self._next_version)
         self._failover = Failover(
             self._shards,
             self._replication,
@@ -871,9 +871,10 @@ class KeyValueStore:
                     return False
             if self._yield_point is not None:
                 self._yield_point("set.decided")
+            # Before the write: one that fails may still come through, and is to be swept as well.
+            self._watch(key, expires_at)
             record = (value, self._next_version(), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
-        self._watch(key, expires_at)
         return True
 
     def _set_expiry(self, key: str, expires_at: int) -> bool:
@@ -885,9 +886,9 @@ class KeyValueStore:
                 return False
             if current[EXPIRES_AT] == expires_at == NEVER_EXPIRES:
                 return False
+            self._watch(key, expires_at)
             record = (current[VALUE], self._next_version(), expires_at)
             self._replication.write_locked(Entry(position, key, record))
-        self._watch(key, expires_at)
         return True
 
     def _expires_at(self, seconds: float) -> int:

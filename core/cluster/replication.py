@@ -20,7 +20,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import Owners, Route, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import NoServersError, QuorumError, ServerFailedError, ServerUnavailableError
-from core.record import VALUE, VERSION, Entry, Record
+from core.record import NEVER_EXPIRES, VALUE, VERSION, Entry, Record
 from core.stripes import stripe_of
 
 
@@ -73,19 +73,26 @@ class Replication:
             self._write_to_each_locked(route, entry, level or self._shards.consistency.level)
         route.counters.writes += 1
 
-    def remove_expired_locked(self, entry: Entry) -> None:
-        """Take an expired record from every replica that answers.
+    def remove_expired_locked(self, entry: Entry, version: int) -> None:
+        """Take an expired record from every replica that is current and answers.
 
-        Nobody needs to be told who does not answer: it will see by itself that the time is over.
+        The others get a hint that it was removed, at a version of its own: it takes the place of
+        one that would bring the record back, and a replica that kept it would differ.
         """
+        stripe = stripe_of(entry.position)
         route = self._shards.routing.at(entry.position)
+        gone = entry._replace(record=(None, version, NEVER_EXPIRES))
         removed = False
         for replica in route.replicas:
+            if not replica.current(stripe):
+                replica.miss(stripe, gone)
+                continue
             try:
-                removed |= not replica.down and replica.server.drop(entry.position, entry.key)
+                removed |= replica.server.drop(entry.position, entry.key)
             except ServerFailedError:
-                replica.miss_all(stripe_of(entry.position))
-                self._shards.routing.refresh(stripe_of(entry.position))
+                replica.miss(stripe, gone)
+                self._shards.routing.refresh(stripe)
+                self._wake()
         route.tally.keys -= removed
 
     def _write_directly_locked(self, route: Route, entry: Entry) -> None:

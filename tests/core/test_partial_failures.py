@@ -2,7 +2,7 @@
 
 import pytest
 
-from core import FaultInjector, KeyValueStore, ManualClock, ServerUnavailableError
+from core import FaultInjector, KeyValueStore, ManualClock, QuorumError, ServerUnavailableError
 from tests.support import store_with
 
 SERVERS = ("alpha", "bravo", "charlie")
@@ -56,3 +56,53 @@ def test_a_server_that_can_not_be_counted_has_not_caught_up() -> None:
     faulty.become_calm()
     assert len(faulty.store) == 1
     assert faulty.store.get("key") == "written before it caught up"
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_an_expired_key_is_swept_from_a_server_that_failed_meanwhile(copies: int) -> None:
+    faulty = Faulty(replication_factor=copies)
+    owner = faulty.store.explain("key").primary
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.clock.advance(2)
+    faulty.faults.fail_next(owner, 2)
+    faulty.store.maintain()
+    faulty.faults.heal_all()
+    faulty.clock.advance(2)
+    faulty.become_calm()
+    assert len(faulty.store) == 0
+    assert faulty.store.get("key") is None
+
+
+def test_a_late_hint_does_not_bring_an_expired_key_back() -> None:
+    faulty = Faulty(replication_factor=3)
+    faulty.faults.partition("alpha")
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.clock.advance(2)
+    for _ in range(3):
+        faulty.store.maintain()
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert [faulty.store.explain("key").located_on, len(faulty.store)] == [(), 0]
+
+
+def test_a_write_of_unknown_outcome_is_swept_when_it_expires() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2)
+    faulty.faults.partition("bravo")
+    with pytest.raises(QuorumError):
+        faulty.store.set("key", "value", ttl=1)
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert len(faulty.store) == 1
+    faulty.clock.advance(2)
+    faulty.become_calm()
+    assert len(faulty.store) == 0
+
+
+def test_a_write_that_failed_does_not_put_off_the_sweeping() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2)
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.store.crash_server("bravo")
+    with pytest.raises(QuorumError):
+        faulty.store.expire("key", 1_000)
+    faulty.clock.advance(2)
+    assert len(faulty.store) == 0
