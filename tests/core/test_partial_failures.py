@@ -2,7 +2,16 @@
 
 import pytest
 
-from core import FaultInjector, KeyValueStore, ManualClock, QuorumError, ServerUnavailableError
+from core import (
+    FaultInjector,
+    KeyValueStore,
+    ManualClock,
+    Migration,
+    MigrationFailedError,
+    QuorumError,
+    Recovery,
+    ServerUnavailableError,
+)
 from tests.support import store_with
 
 SERVERS = ("alpha", "bravo", "charlie")
@@ -32,6 +41,12 @@ class Faulty:
         assert not any(server.stripes_behind for server in self.store.snapshot().servers)
 
 
+def finish(work: Migration | Recovery) -> None:
+    """Take every step of something."""
+    while work.step():
+        pass
+
+
 def test_a_write_that_could_not_be_counted_is_counted_later() -> None:
     faulty = Faulty(("alpha",))
     assert faulty.store.set("key", "first")
@@ -50,8 +65,7 @@ def test_a_server_that_can_not_be_counted_has_not_caught_up() -> None:
     assert faulty.store.set("key", "written before it caught up")
     faulty.faults.partition("alpha")
     with pytest.raises(ServerUnavailableError):
-        while recovery.step():
-            pass
+        finish(recovery)
     faulty.faults.heal_all()
     faulty.become_calm()
     assert len(faulty.store) == 1
@@ -106,3 +120,49 @@ def test_a_write_that_failed_does_not_put_off_the_sweeping() -> None:
         faulty.store.expire("key", 1_000)
     faulty.clock.advance(2)
     assert len(faulty.store) == 0
+
+
+def test_a_range_is_not_taken_for_lost_while_its_server_does_not_answer() -> None:
+    faulty = Faulty(("alpha",), hints_kept=0)
+    keys = [f"key-{number}" for number in range(40)]
+    for key in keys:
+        assert faulty.store.set(key, "acknowledged")
+    faulty.faults.partition("alpha")
+    for key in keys:
+        with pytest.raises(QuorumError):
+            faulty.store.set(key, "of unknown outcome")
+    migration = faulty.store.commit(faulty.store.plan_add_server("bravo"), start=False)
+    for _ in range(3):
+        with pytest.raises(MigrationFailedError):
+            finish(migration)
+    faulty.faults.heal_all()
+    finish(migration)
+    faulty.become_calm()
+    assert set(faulty.store.keys()) == set(keys)
+
+
+def test_a_server_that_waits_for_hints_does_not_hold_a_range_alone() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hints_kept=1)
+    faulty.faults.partition("bravo")
+    assert faulty.store.set("key", "acknowledged by alpha", write_level="one")
+    migration = faulty.store.commit(faulty.store.plan_remove_server("alpha"), start=False)
+    with pytest.raises(MigrationFailedError):
+        finish(migration)
+    for number in range(20):  # more than the hints that are kept
+        with pytest.raises(QuorumError):
+            faulty.store.set(f"other-{number}", "value", write_level="all")
+    faulty.faults.heal_all()
+    finish(migration)
+    faulty.become_calm()
+    assert faulty.store.get("key") == "acknowledged by alpha"
+
+
+def test_a_move_lets_the_server_catch_up_that_is_to_hold_the_range() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hints_kept=0)
+    faulty.faults.partition("bravo")
+    for number in range(20):
+        assert faulty.store.set(f"key-{number}", "value", write_level="one")
+    faulty.faults.heal_all()
+    finish(faulty.store.commit(faulty.store.plan_remove_server("alpha"), start=False))
+    faulty.become_calm()
+    assert len(faulty.store) == 20
