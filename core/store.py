@@ -98,7 +98,7 @@ class KeyValueStore:
         hints_kept: how many records are kept for a server that misses them, before what it has is
             compared with the others instead.
         background: False lets no thread of the store's own run: `maintain` then does the work of
-            catching up and expiring, when it is called.
+            moving, catching up and expiring, when it is called.
         yield_point: called with the name of a step wherever another thread might come in between;
             for tests.
 
@@ -178,8 +178,10 @@ class KeyValueStore:
         yield_to = yield_point or _go_on
         self._replication = Replication(self._shards, yield_to, self._wake)
         mover = RangeMover(self._shards, self._replication, yield_to)
-        self._membership = Membership(ring, self._shards, mover, self._clock, self._events)
-        self._expiry = Expiry(self._shards, self._replication, self._time)
+        self._membership = Membership(
+            ring, self._shards, mover, self._clock, self._events, background=background
+        )
+        self._expiry = Expiry(self._shards, self._replication, self._time, self._next_version)
         self._failover = Failover(
             self._shards,
             self._replication,
@@ -395,7 +397,8 @@ class KeyValueStore:
         Returns:
             Whether more could be done at once.
         """
-        return self._maintenance.run_once()
+        moved = self._membership.work()
+        return self._maintenance.run_once() or moved
 
     # Keys
 
@@ -868,9 +871,10 @@ class KeyValueStore:
                     return False
             if self._yield_point is not None:
                 self._yield_point("set.decided")
+            # Before the write: one that fails may still come through, and is to be swept as well.
+            self._watch(key, expires_at)
             record = (value, self._next_version(), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
-        self._watch(key, expires_at)
         return True
 
     def _set_expiry(self, key: str, expires_at: int) -> bool:
@@ -882,9 +886,9 @@ class KeyValueStore:
                 return False
             if current[EXPIRES_AT] == expires_at == NEVER_EXPIRES:
                 return False
+            self._watch(key, expires_at)
             record = (current[VALUE], self._next_version(), expires_at)
             self._replication.write_locked(Entry(position, key, record))
-        self._watch(key, expires_at)
         return True
 
     def _expires_at(self, seconds: float) -> int:

@@ -6,6 +6,7 @@ it goes by is an index by time: an entry may be out of date, so the record itsel
 
 import heapq
 import threading
+from collections.abc import Callable
 
 from core.clock import Clock
 from core.cluster.replication import Replication
@@ -50,19 +51,28 @@ class Expiry:
     Thread safety: any thread may call any method. `_lock` guards both fields; it is held for no
     longer than a push or a pop, but for the clearing of the index.
 
-    Always true: a key whose record expires has an entry for that time in `_heap`, and `_times` has
-    the latest.
+    Always true: a key whose record expires has an entry for that time, or an earlier one, in
+    `_heap`, and `_times` has the earliest. (A write may fail, and leave the record that expires
+    earlier: so a later time never takes the place of an earlier one.)
 
     Args:
         shards: what to sweep.
         replication: takes the records away.
         time: the time.
+        next_version: gives each removal its version.
     """
 
-    def __init__(self, shards: Shards, replication: Replication, time: SteadyTime) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        replication: Replication,
+        time: SteadyTime,
+        next_version: Callable[[], int],
+    ) -> None:
         self._shards = shards
         self._replication = replication
         self._time = time
+        self._next_version = next_version
         self._lock = threading.Lock()
         self._heap: list[tuple[int, str]] = []
         self._times: dict[str, int] = {}
@@ -78,8 +88,11 @@ class Expiry:
             return self._heap[0][0] if self._heap else None
 
     def watch(self, key: str, expires_at: int) -> None:
-        """Note that `key` expires at `expires_at`. O(log keys)."""
+        """Note that `key` may expire at `expires_at`. O(log keys)."""
         with self._lock:
+            earlier = self._times.get(key)
+            if earlier is not None and earlier <= expires_at:
+                return
             self._times[key] = expires_at
             heapq.heappush(self._heap, (expires_at, key))
             if len(self._heap) > 2 * len(self._times) + _OUT_OF_DATE_KEPT:
@@ -125,7 +138,10 @@ class Expiry:
         position = self._shards.position_of(key)
         with self._shards.locks[stripe_of(position)]:
             record = self._replication.read_locked(position, key)
-            if record is None or not self._time.expired(record):
+            if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
                 return
-            # The version stays: whoever wrote the key meanwhile has a newer one.
-            self._replication.remove_expired_locked(Entry(position, key, record))
+            if self._time.expired(record):
+                entry = Entry(position, key, record)
+                self._replication.remove_expired_locked(entry, self._next_version())
+            else:
+                self.watch(key, record[EXPIRES_AT])

@@ -40,16 +40,25 @@ class Membership:
         mover: moves ranges within `shards`.
         clock: the time, for events and rates.
         events: where to log what happens.
+        background: False lets migrations have no thread: `work`, or who waits, moves the data.
     """
 
     def __init__(
-        self, ring: HashRing, shards: Shards, mover: RangeMover, clock: Clock, events: EventLog
+        self,
+        ring: HashRing,
+        shards: Shards,
+        mover: RangeMover,
+        clock: Clock,
+        events: EventLog,
+        *,
+        background: bool = True,
     ) -> None:
         self.ring = ring
         self._shards = shards
         self._mover = mover
         self._clock = clock
         self._events = events
+        self._background = background
         self.changed = threading.Condition(threading.RLock())
         self._current: Migration | None = None
         self._closed = False
@@ -136,6 +145,7 @@ class Membership:
                 turn_back=lambda: self._change_ring(plan, forward=False),
                 finish=self._finish,
                 keys_per_second=keys_per_second,
+                background=self._background,
             )
             if plan.kind is ChangeKind.ADD:
                 self._shards.open_server(plan.server_id)
@@ -196,6 +206,11 @@ class Membership:
             force=force,
         )
 
+    def work(self) -> bool:
+        """Move a chunk of a migration that has no thread; return whether there may be more."""
+        migration = self._current
+        return migration is not None and migration.work()
+
     def clear(self) -> None:
         """Remove all keys and all servers; a migration under way ends where it is."""
         with self.changed:
@@ -253,12 +268,18 @@ class Membership:
         Raises:
             MigrationInProgressError: one is paused.
         """
-        with self.changed:
-            while self._current is not None:
+        while True:
+            with self.changed:
+                current = self._current
+                if current is None:
+                    return
                 self._refuse_if_closed_locked()
-                if self._current.paused:
-                    raise MigrationInProgressError(self._current.server_id, paused=True)
-                self.changed.wait()
+                if current.paused:
+                    raise MigrationInProgressError(current.server_id, paused=True)
+                if self._background:
+                    self.changed.wait()
+                    continue
+            current.work()
 
     def _refuse_if_busy_locked(self) -> None:
         self._refuse_if_closed_locked()

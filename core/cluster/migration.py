@@ -100,7 +100,7 @@ class Migration:
     Thread safety: any thread may call any public method. `_changed`, which is shared with the
     membership, guards the state and is notified whenever it changes; `_stepping` is held while a
     chunk moves and is taken before `_changed`. One background thread works, from `start` until the
-    migration is over or `stop` is called.
+    migration is over or `stop` is called; without a background, whoever calls `work` or `wait`.
 
     Always true: the ranges in `_moved` are at their new owners, those in `_to_move` at their old
     ones, and together they are the ranges of the plan.
@@ -119,6 +119,7 @@ class Migration:
         turn_back: Callable[[], None],
         finish: Callable[["Migration"], None],
         keys_per_second: float | None = None,
+        background: bool = True,
     ) -> None:
         if keys_per_second is not None and not keys_per_second > 0:
             raise InvalidOptionError("keys_per_second must be above 0, or None for no limit")
@@ -130,6 +131,7 @@ class Migration:
         self._turn_back = turn_back
         self._finish = finish
         self._limit = keys_per_second
+        self._background = background
         self._chunk = KEYS_PER_CHUNK
         if keys_per_second is not None:
             self._chunk = min(KEYS_PER_CHUNK, max(1, int(keys_per_second / _CHUNKS_PER_SECOND)))
@@ -249,7 +251,7 @@ class Migration:
         return True
 
     def start(self) -> None:
-        """Run in a background thread until it is over, paused or failed."""
+        """Run until it is over, paused or failed: in a background thread, if there may be one."""
         with self._changed:
             if self._state is not MigrationState.PAUSED or self._stopped:
                 return
@@ -258,7 +260,7 @@ class Migration:
             self._interrupted.clear()
             self._measure_anew_locked()
             self._changed.notify_all()
-            if self._thread is None:
+            if self._thread is None and self._background:
                 self._thread = threading.Thread(
                     target=self._run, name=f"ringtop-migration-{self.server_id}", daemon=True
                 )
@@ -285,7 +287,8 @@ class Migration:
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is over; return whether it is.
 
-        A migration that somebody paused is waited for: somebody may resume it.
+        A migration that somebody paused is waited for: somebody may resume it. In a store without a
+        background this moves what is to be moved, and returns when it is paused.
 
         Args:
             timeout: seconds to wait at most; None waits as long as it takes.
@@ -293,11 +296,30 @@ class Migration:
         Raises:
             MigrationFailedError: it is paused by an error.
         """
+        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        while not self._background and self.work():
+            if deadline is not None and self._clock.monotonic() >= deadline:
+                break
         with self._changed:
-            self._changed.wait_for(lambda: self.over or self._stopped or self._error, timeout)
+            if self._background:
+                self._changed.wait_for(lambda: self.over or self._stopped or self._error, timeout)
             if self._error is not None:
                 raise MigrationFailedError(self.server_id, str(self._error)) from self._error
             return self.over
+
+    def work(self) -> bool:
+        """Move one chunk if it runs without a thread of its own; return whether there may be more.
+
+        A move that fails pauses it, as it does in the background.
+        """
+        if self._background or self._state is not MigrationState.RUNNING or self._stopped:
+            return False
+        try:
+            more = self.step()
+        except MigrationFailedError:
+            return False  # it is paused, and `progress`, `wait` and the events say why
+        self._keep_to_the_limit()
+        return more
 
     def step(self) -> bool:
         """Move one chunk in the calling thread; return False when there is nothing left to move.

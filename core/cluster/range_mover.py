@@ -13,7 +13,7 @@ after a miss it looks again under the lock.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import NamedTuple
 
 from core.cluster.replica import Replica
@@ -134,26 +134,25 @@ class RangeMover:
         Raises:
             ServerFailedError: somebody holds it, and does not answer.
         """
-        for attempt in (1, 2):
-            current = self._shards.current(owners, stripe)
-            if current or attempt == 2:
-                break
-            for server_id in owners:
-                replica = self._shards.replicas[server_id]
-                if not replica.down:
-                    self._replication.catch_up_locked(replica, stripe)
+        replicas = [self._shards.replicas[server_id] for server_id in owners]
+        if not self._shards.current(owners, stripe):
+            for replica in replicas:
+                self._become_current(replica, stripe)
+        current = self._shards.current(owners, stripe)
         if current:
             return current[0]
-        if self._shards.survives(owners, stripe):
+        # One that is not down may hold what no other has, even if it has missed something since.
+        if not all(replica.down for replica in replicas):
             raise ServerUnavailableError(owners)
         return None
 
     def _targets(
         self, old: Owners, new: Owners, stripe: int, source: Replica | None
     ) -> list[Replica]:
-        """Return who to copy to: the servers that gain the range and answer.
+        """Return who to copy to: the servers that gain the range and are current in the stripe.
 
-        Those that do not answer catch up when they are back.
+        The others catch up when they can: they would hold the range without counting for it. A
+        server that only waits for its hints does not hold it either, for hints may overflow.
 
         Raises:
             ServerUnavailableError: after the move nobody would hold what is held now.
@@ -162,11 +161,20 @@ class RangeMover:
             return []
         replicas = {server_id: self._shards.replicas[server_id] for server_id in new}
         gaining = [replicas[server_id] for server_id in new if server_id not in old]
-        targets = [replica for replica in gaining if not replica.down]
-        held = any(replicas[name].complete(stripe) for name in new if name in old)
-        if not targets and not held:
-            raise ServerUnavailableError(new)
-        return targets
+        staying = [replicas[server_id] for server_id in new if server_id in old]
+        targets = [replica for replica in gaining if self._become_current(replica, stripe)]
+        if targets or any(replica.current(stripe) for replica in staying):
+            return targets
+        if any(self._become_current(replica, stripe) for replica in staying):
+            return targets
+        raise ServerUnavailableError(new)
+
+    def _become_current(self, replica: Replica, stripe: int) -> bool:
+        """Try to let a server catch up in the stripe; return whether it is current."""
+        if not replica.down and not replica.current(stripe):
+            with suppress(ServerFailedError):
+                self._replication.catch_up_locked(replica, stripe)
+        return replica.current(stripe)
 
     def _flip(self, part: Segment, old: Owners, keys: int) -> None:
         """Make `part` its new owners'; it held so many keys."""

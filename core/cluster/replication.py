@@ -20,7 +20,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import Owners, Route, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import NoServersError, QuorumError, ServerFailedError, ServerUnavailableError
-from core.record import VALUE, VERSION, Entry, Record
+from core.record import NEVER_EXPIRES, VALUE, VERSION, Entry, Record
 from core.stripes import stripe_of
 
 
@@ -73,19 +73,26 @@ class Replication:
             self._write_to_each_locked(route, entry, level or self._shards.consistency.level)
         route.counters.writes += 1
 
-    def remove_expired_locked(self, entry: Entry) -> None:
-        """Take an expired record from every replica that answers.
+    def remove_expired_locked(self, entry: Entry, version: int) -> None:
+        """Take an expired record from every replica that is current and answers.
 
-        Nobody needs to be told who does not answer: it will see by itself that the time is over.
+        The others get a hint that it was removed, at a version of its own: it takes the place of
+        one that would bring the record back, and a replica that kept it would differ.
         """
+        stripe = stripe_of(entry.position)
         route = self._shards.routing.at(entry.position)
+        gone = entry._replace(record=(None, version, NEVER_EXPIRES))
         removed = False
         for replica in route.replicas:
+            if not replica.current(stripe):
+                replica.miss(stripe, gone)
+                continue
             try:
-                removed |= not replica.down and replica.server.drop(entry.position, entry.key)
+                removed |= replica.server.drop(entry.position, entry.key)
             except ServerFailedError:
-                replica.miss_all(stripe_of(entry.position))
-                self._shards.routing.refresh(stripe_of(entry.position))
+                replica.miss(stripe, gone)
+                self._shards.routing.refresh(stripe)
+                self._wake()
         route.tally.keys -= removed
 
     def _write_directly_locked(self, route: Route, entry: Entry) -> None:
@@ -110,17 +117,22 @@ class Replication:
         live = sum(not replica.down for replica in route.replicas)
         if live < needed:
             raise QuorumError(live, needed, unknown=False)
-        known = self._tally_change_locked(route, entry)
+        change = self._tally_change_locked(route, entry)
         reached = 0
         well = True
         for replica in route.replicas:
             if self._reaches_locked(replica, entry):
                 reached += 1
+                if change is None and replica.current(stripe):
+                    # It has the record; with a hint it catches up, and its keys are counted again.
+                    well = False
+                    replica.miss(stripe, entry)
             else:
                 well = well and not replica.current(stripe)
                 replica.miss(stripe, entry)
             self._yield_point("write.copied")
-        route.tally.keys += known
+        # Too low a count could let a stripe be taken for empty.
+        route.tally.keys += entry.record[VALUE] is not None if change is None else change
         if not well:
             self._shards.routing.refresh(stripe)
             self._wake()
@@ -138,12 +150,8 @@ class Replication:
         return True
 
     @staticmethod
-    def _tally_change_locked(route: Route, entry: Entry) -> int:
-        """Return by how much a write changes the number of keys.
-
-        Where nobody can say whether the key is there, it is counted as new: a stripe whose keys
-        are counted too low could be taken for empty. It is counted again when somebody can.
-        """
+    def _tally_change_locked(route: Route, entry: Entry) -> int | None:
+        """Return by how much a write changes the number of keys; None if nobody can say."""
         is_there = entry.record[VALUE] is not None
         for replica in route.replicas:
             if replica.current(stripe_of(entry.position)):
@@ -151,7 +159,7 @@ class Replication:
                     return is_there - (replica.server.get(entry.position, entry.key) is not None)
                 except ServerFailedError:
                     continue
-        return is_there
+        return None
 
     # Reading
 
@@ -298,26 +306,47 @@ class Replication:
                 if replica.server_id in segment.owners:
                     compared += 1
                     copied += self._equalize_locked(replica, segment)
+        self.recount_locked(stripe, replica)
         replica.caught_up(stripe)
         self._shards.routing.refresh(stripe)
-        self.recount_locked(stripe)
         self._forget_tombstones_locked(stripe)
         self._yield_point("recovery.stripe")
         return CaughtUp(hints, compared, copied)
 
-    def recount_locked(self, stripe: int) -> None:
-        """Count the keys of a stripe by their owners, where there is somebody to ask."""
-        counts: dict[Owners, int] = {}
+    def recount_locked(self, stripe: int, returning: Replica | None = None) -> None:
+        """Count the keys of a stripe by their owners, where there is somebody to ask.
+
+        Args:
+            stripe: the stripe.
+            returning: a server that is about to be current there as well.
+
+        Raises:
+            ServerFailedError: `returning` does not answer, and nobody else has what it holds.
+        """
+        counts: dict[Owners, int | None] = {}
         for segment in self._shards.segments_of(stripe):
-            for replica in self._shards.current(segment.owners, stripe)[:1]:
-                try:
-                    found = replica.server.measure(segment.low, segment.high).keys
-                except ServerFailedError:
-                    continue
-                counts[segment.owners] = counts.get(segment.owners, 0) + found
+            replicas = self._shards.current(segment.owners, stripe)
+            if returning is not None and returning.server_id in segment.owners:
+                replicas.append(returning)
+            found = self._counted(replicas, segment)
+            if found is None and returning in replicas:
+                raise ServerUnavailableError(segment.owners)
+            before = counts.get(segment.owners, 0)
+            counts[segment.owners] = None if found is None or before is None else before + found
         for owners, keys in counts.items():
-            tally = self._shards.routing.tally(stripe, owners)
-            tally.keys, tally.lost = keys, 0
+            if keys is not None:
+                tally = self._shards.routing.tally(stripe, owners)
+                tally.keys, tally.lost = keys, 0
+
+    @staticmethod
+    def _counted(replicas: Iterable[Replica], segment: Segment) -> int | None:
+        """Return how many keys the first that answers has in `segment`; None if none does."""
+        for replica in replicas:
+            try:
+                return replica.server.measure(segment.low, segment.high).keys
+            except ServerFailedError:
+                continue
+        return None
 
     def _settle_locked(self, stripe: int, owners: Iterable[str]) -> None:
         """Try to make a replica current that lacks no more than its hints."""

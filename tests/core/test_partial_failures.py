@@ -1,0 +1,168 @@
+"""What holds while some calls of a server fail and others do not, and while hints overflow."""
+
+import pytest
+
+from core import (
+    FaultInjector,
+    KeyValueStore,
+    ManualClock,
+    Migration,
+    MigrationFailedError,
+    QuorumError,
+    Recovery,
+    ServerUnavailableError,
+)
+from tests.support import store_with
+
+SERVERS = ("alpha", "bravo", "charlie")
+
+
+class Faulty:
+    """A store without threads, its faults and its clock."""
+
+    def __init__(self, servers: tuple[str, ...] = SERVERS, **options: object) -> None:
+        self.clock = ManualClock()
+        self.faults = FaultInjector(self.clock)
+        self.store: KeyValueStore = store_with(
+            servers,
+            virtual_nodes_per_node=4,
+            clock=self.clock,
+            faults=self.faults,
+            background=False,
+            **options,
+        )
+
+    def become_calm(self) -> None:
+        """Let everything catch up, and check that all is well."""
+        while self.store.maintain():
+            pass
+        self.store.check_invariants()
+        assert self.store.doctor().healthy
+        assert not any(server.stripes_behind for server in self.store.snapshot().servers)
+
+
+def finish(work: Migration | Recovery) -> None:
+    """Take every step of something."""
+    while work.step():
+        pass
+
+
+def test_a_write_that_could_not_be_counted_is_counted_later() -> None:
+    faulty = Faulty(("alpha",))
+    assert faulty.store.set("key", "first")
+    faulty.faults.fail_next("alpha", 1)  # the question whether the key is there
+    assert faulty.store.set("key", "second")
+    faulty.become_calm()
+    assert len(faulty.store) == 1
+    assert faulty.store.get("key") == "second"
+
+
+def test_a_server_that_can_not_be_counted_has_not_caught_up() -> None:
+    faulty = Faulty(("alpha",))
+    faulty.store.crash_server("alpha")
+    recovery = faulty.store.begin_recovery("alpha")
+    assert recovery is not None
+    assert faulty.store.set("key", "written before it caught up")
+    faulty.faults.partition("alpha")
+    with pytest.raises(ServerUnavailableError):
+        finish(recovery)
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert len(faulty.store) == 1
+    assert faulty.store.get("key") == "written before it caught up"
+
+
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_an_expired_key_is_swept_from_a_server_that_failed_meanwhile(copies: int) -> None:
+    faulty = Faulty(replication_factor=copies)
+    owner = faulty.store.explain("key").primary
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.clock.advance(2)
+    faulty.faults.fail_next(owner, 2)
+    faulty.store.maintain()
+    faulty.faults.heal_all()
+    faulty.clock.advance(2)
+    faulty.become_calm()
+    assert len(faulty.store) == 0
+    assert faulty.store.get("key") is None
+
+
+def test_a_late_hint_does_not_bring_an_expired_key_back() -> None:
+    faulty = Faulty(replication_factor=3)
+    faulty.faults.partition("alpha")
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.clock.advance(2)
+    for _ in range(3):
+        faulty.store.maintain()
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert [faulty.store.explain("key").located_on, len(faulty.store)] == [(), 0]
+
+
+def test_a_write_of_unknown_outcome_is_swept_when_it_expires() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2)
+    faulty.faults.partition("bravo")
+    with pytest.raises(QuorumError):
+        faulty.store.set("key", "value", ttl=1)
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert len(faulty.store) == 1
+    faulty.clock.advance(2)
+    faulty.become_calm()
+    assert len(faulty.store) == 0
+
+
+def test_a_write_that_failed_does_not_put_off_the_sweeping() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2)
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.store.crash_server("bravo")
+    with pytest.raises(QuorumError):
+        faulty.store.expire("key", 1_000)
+    faulty.clock.advance(2)
+    assert len(faulty.store) == 0
+
+
+def test_a_range_is_not_taken_for_lost_while_its_server_does_not_answer() -> None:
+    faulty = Faulty(("alpha",), hints_kept=0)
+    keys = [f"key-{number}" for number in range(40)]
+    for key in keys:
+        assert faulty.store.set(key, "acknowledged")
+    faulty.faults.partition("alpha")
+    for key in keys:
+        with pytest.raises(QuorumError):
+            faulty.store.set(key, "of unknown outcome")
+    migration = faulty.store.commit(faulty.store.plan_add_server("bravo"), start=False)
+    for _ in range(3):
+        with pytest.raises(MigrationFailedError):
+            finish(migration)
+    faulty.faults.heal_all()
+    finish(migration)
+    faulty.become_calm()
+    assert set(faulty.store.keys()) == set(keys)
+
+
+def test_a_server_that_waits_for_hints_does_not_hold_a_range_alone() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hints_kept=1)
+    faulty.faults.partition("bravo")
+    assert faulty.store.set("key", "acknowledged by alpha", write_level="one")
+    migration = faulty.store.commit(faulty.store.plan_remove_server("alpha"), start=False)
+    with pytest.raises(MigrationFailedError):
+        finish(migration)
+    for number in range(20):  # more than the hints that are kept
+        with pytest.raises(QuorumError):
+            faulty.store.set(f"other-{number}", "value", write_level="all")
+    faulty.faults.heal_all()
+    finish(migration)
+    faulty.become_calm()
+    assert faulty.store.get("key") == "acknowledged by alpha"
+
+
+def test_a_move_lets_the_server_catch_up_that_is_to_hold_the_range() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hints_kept=0)
+    faulty.faults.partition("bravo")
+    for number in range(20):
+        assert faulty.store.set(f"key-{number}", "value", write_level="one")
+    faulty.faults.heal_all()
+    finish(faulty.store.commit(faulty.store.plan_remove_server("alpha"), start=False))
+    faulty.become_calm()
+    assert len(faulty.store) == 20
