@@ -367,25 +367,31 @@ class Replication:
         server = replica.server
         for source in self._shards.current(others, stripe):
             try:
+                removals = source.server.removals(segment.low, segment.high)
                 expected = source.server.digest(segment.low, segment.high)
                 if server.digest(segment.low, segment.high) == expected:
+                    server.apply_many(removals)
                     return 0
                 entries = source.server.scan(segment.low, segment.high)
             except ServerUnavailableError:
                 continue
-            return self._make_equal_locked(replica, segment, entries)
+            return self._make_equal_locked(replica, segment, entries, removals)
         if self._shards.survives(others, stripe):
             raise ServerUnavailableError(others)
-        # Whoever held all of it is gone for good: what is left of it anywhere is all there is.
-        rest = [
-            self._shards.replicas[owner].server.scan(segment.low, segment.high)
-            for owner in others
-            if not self._shards.replicas[owner].down
-        ]
-        return sum(server.apply(entry) for entries in rest for entry in entries)
+        # Nobody holds all of it: what is left of it anywhere is all there is, the newest of each
+        # key. What was removed is part of that, or an older record would come back.
+        rest: list[Entry] = []
+        for owner in others:
+            other = self._shards.replicas[owner]
+            if not other.down:
+                rest += other.server.removals(segment.low, segment.high)
+                rest += other.server.scan(segment.low, segment.high)
+        return server.apply_many(rest)
 
     @staticmethod
-    def _make_equal_locked(replica: Replica, segment: Segment, entries: list[Entry]) -> int:
+    def _make_equal_locked(
+        replica: Replica, segment: Segment, entries: list[Entry], removals: list[Entry]
+    ) -> int:
         server = replica.server
         expected = {entry.key: entry for entry in entries}
         found = {entry.key: entry for entry in server.scan(segment.low, segment.high)}
@@ -393,7 +399,9 @@ class Replication:
         for key in differing:
             server.drop(found[key].position, key)
         missing = [entry for key, entry in expected.items() if found.get(key) != entry]
-        server.apply_many(missing)
+        for entry in missing:
+            server.drop(entry.position, entry.key)  # if it was removed here, it is there again
+        server.apply_many([*missing, *removals])
         return len(missing) + sum(key not in expected for key in differing)
 
     def _forget_tombstones_locked(self, stripe: int) -> None:
