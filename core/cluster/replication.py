@@ -85,12 +85,12 @@ class Replication:
         removed = False
         for replica in route.replicas:
             if not replica.current(stripe):
-                replica.miss(stripe, gone)
+                self._miss_locked(replica, gone)
                 continue
             try:
                 removed |= replica.server.drop(entry.position, entry.key)
             except ServerFailedError:
-                replica.miss(stripe, gone)
+                self._miss_locked(replica, gone)
                 self._shards.routing.refresh(stripe)
                 self._wake()
         route.tally.keys -= removed
@@ -126,10 +126,10 @@ class Replication:
                 if change is None and replica.current(stripe):
                     # It has the record; with a hint it catches up, and its keys are counted again.
                     well = False
-                    replica.miss(stripe, entry)
+                    self._miss_locked(replica, entry)
             else:
                 well = well and not replica.current(stripe)
-                replica.miss(stripe, entry)
+                self._miss_locked(replica, entry)
             self._yield_point("write.copied")
         # Too low a count could let a stripe be taken for empty.
         route.tally.keys += entry.record[VALUE] is not None if change is None else change
@@ -138,6 +138,21 @@ class Replication:
             self._wake()
         if reached < needed:
             raise QuorumError(reached, needed, unknown=True)
+
+    def _miss_locked(self, replica: Replica, entry: Entry) -> None:
+        """Note that a replica has missed a record.
+
+        Hints may overflow where the stripe can be compared with somebody who holds it. Else they
+        are kept: one of them may be the last copy of a record that a server took before it crashed.
+        """
+        stripe = stripe_of(entry.position)
+        keep = replica.full and not all(
+            len(owners) == 1 or any(other is not replica for other in current)
+            for _, _, owners in self._shards.segments_of(stripe)
+            if replica.server_id in owners
+            for current in [self._shards.current(owners, stripe)]
+        )
+        replica.miss(stripe, entry, keep=keep)
 
     @staticmethod
     def _reaches_locked(replica: Replica, entry: Entry) -> bool:
@@ -273,7 +288,7 @@ class Replication:
             if record is None or record[VERSION] < entry.record[VERSION]:
                 replica = self._shards.replicas[server_id]
                 if not self._reaches_locked(replica, entry):
-                    replica.miss(stripe_of(entry.position), entry)
+                    self._miss_locked(replica, entry)
                     self._shards.routing.refresh(stripe_of(entry.position))
 
     # Catching up
