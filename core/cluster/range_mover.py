@@ -86,12 +86,14 @@ class RangeMover:
                 return MovedChunk(high, 0, None)
             source = self._source(old, stripe)
             entries: list[Entry] = []
+            removals: list[Entry] = []
             if source is not None:
                 high, entries = self._read(source, low, high, limit)
+                removals = source.server.removals(low, high)
             self._yield_point("move.read")
             targets = self._targets(old, new, stripe, source)
             for target in targets:
-                self._copy(target, low, high, entries)
+                self._copy(target, low, high, entries, removals)
             self._flip(Segment(low, high, new), old, len(entries))
             self._yield_point("move.flipped")
             error = None
@@ -208,11 +210,13 @@ class RangeMover:
             return last - 1, whole
         return last, server.scan(last, last)
 
-    def _copy(self, target: Replica, low: int, high: int, entries: list[Entry]) -> None:
+    def _copy(
+        self, target: Replica, low: int, high: int, entries: list[Entry], removals: list[Entry]
+    ) -> None:
         server = target.server
         with self._leftover_if_failed(target.server_id, low, high):
             server.discard(low, high)
-            server.apply_many(entries)
+            server.apply_many([*entries, *removals] if removals else entries)
             self._yield_point("move.copied")
             if server.scan(low, high) != entries:
                 raise ServerFailedError(

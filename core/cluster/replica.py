@@ -40,7 +40,8 @@ class Replica:
 
     Args:
         server: where its records lie.
-        hints_kept: how many hints to keep before stripes are to be compared instead.
+        hints_kept: how many hints to keep before stripes are to be compared instead; more, where
+            there would be nobody to compare with.
     """
 
     __slots__ = ("_counting", "_missed", "counters", "down", "hints", "hints_kept", "server")
@@ -82,14 +83,25 @@ class Replica:
         """Return what it has missed in `stripe`, as far as that was kept."""
         return list((self._missed.get(stripe) or _NO_HINTS).values())
 
-    def miss(self, stripe: int, entry: Entry) -> None:
-        """Note a record that did not reach it."""
+    @property
+    def full(self) -> bool:
+        """Whether as many hints wait for it as are to be kept."""
+        return self.hints >= self.hints_kept
+
+    def miss(self, stripe: int, entry: Entry, *, keep: bool = False) -> None:
+        """Note a record that did not reach it.
+
+        Args:
+            stripe: the record's stripe.
+            entry: the record.
+            keep: True keeps it, and all that waits with it, even when there are too many.
+        """
         hints = self._missed.setdefault(stripe, {})
         if hints is None:
             return  # it will be compared anyway
         if entry.key not in hints:
             with self._counting:
-                overflows = self.hints >= self.hints_kept
+                overflows = self.full and not keep
                 self.hints += not overflows
             if overflows:
                 self.miss_all(stripe)

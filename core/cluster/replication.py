@@ -85,12 +85,12 @@ class Replication:
         removed = False
         for replica in route.replicas:
             if not replica.current(stripe):
-                replica.miss(stripe, gone)
+                self._miss_locked(replica, gone)
                 continue
             try:
                 removed |= replica.server.drop(entry.position, entry.key)
             except ServerFailedError:
-                replica.miss(stripe, gone)
+                self._miss_locked(replica, gone)
                 self._shards.routing.refresh(stripe)
                 self._wake()
         route.tally.keys -= removed
@@ -126,10 +126,10 @@ class Replication:
                 if change is None and replica.current(stripe):
                     # It has the record; with a hint it catches up, and its keys are counted again.
                     well = False
-                    replica.miss(stripe, entry)
+                    self._miss_locked(replica, entry)
             else:
                 well = well and not replica.current(stripe)
-                replica.miss(stripe, entry)
+                self._miss_locked(replica, entry)
             self._yield_point("write.copied")
         # Too low a count could let a stripe be taken for empty.
         route.tally.keys += entry.record[VALUE] is not None if change is None else change
@@ -138,6 +138,21 @@ class Replication:
             self._wake()
         if reached < needed:
             raise QuorumError(reached, needed, unknown=True)
+
+    def _miss_locked(self, replica: Replica, entry: Entry) -> None:
+        """Note that a replica has missed a record.
+
+        Hints may overflow where the stripe can be compared with somebody who holds it. Else they
+        are kept: one of them may be the last copy of a record that a server took before it crashed.
+        """
+        stripe = stripe_of(entry.position)
+        keep = replica.full and not all(
+            len(owners) == 1 or any(other is not replica for other in current)
+            for _, _, owners in self._shards.segments_of(stripe)
+            if replica.server_id in owners
+            for current in [self._shards.current(owners, stripe)]
+        )
+        replica.miss(stripe, entry, keep=keep)
 
     @staticmethod
     def _reaches_locked(replica: Replica, entry: Entry) -> bool:
@@ -273,7 +288,7 @@ class Replication:
             if record is None or record[VERSION] < entry.record[VERSION]:
                 replica = self._shards.replicas[server_id]
                 if not self._reaches_locked(replica, entry):
-                    replica.miss(stripe_of(entry.position), entry)
+                    self._miss_locked(replica, entry)
                     self._shards.routing.refresh(stripe_of(entry.position))
 
     # Catching up
@@ -367,25 +382,31 @@ class Replication:
         server = replica.server
         for source in self._shards.current(others, stripe):
             try:
+                removals = source.server.removals(segment.low, segment.high)
                 expected = source.server.digest(segment.low, segment.high)
                 if server.digest(segment.low, segment.high) == expected:
+                    server.apply_many(removals)
                     return 0
                 entries = source.server.scan(segment.low, segment.high)
             except ServerUnavailableError:
                 continue
-            return self._make_equal_locked(replica, segment, entries)
+            return self._make_equal_locked(replica, segment, entries, removals)
         if self._shards.survives(others, stripe):
             raise ServerUnavailableError(others)
-        # Whoever held all of it is gone for good: what is left of it anywhere is all there is.
-        rest = [
-            self._shards.replicas[owner].server.scan(segment.low, segment.high)
-            for owner in others
-            if not self._shards.replicas[owner].down
-        ]
-        return sum(server.apply(entry) for entries in rest for entry in entries)
+        # Nobody holds all of it: what is left of it anywhere is all there is, the newest of each
+        # key. What was removed is part of that, or an older record would come back.
+        rest: list[Entry] = []
+        for owner in others:
+            other = self._shards.replicas[owner]
+            if not other.down:
+                rest += other.server.removals(segment.low, segment.high)
+                rest += other.server.scan(segment.low, segment.high)
+        return server.apply_many(rest)
 
     @staticmethod
-    def _make_equal_locked(replica: Replica, segment: Segment, entries: list[Entry]) -> int:
+    def _make_equal_locked(
+        replica: Replica, segment: Segment, entries: list[Entry], removals: list[Entry]
+    ) -> int:
         server = replica.server
         expected = {entry.key: entry for entry in entries}
         found = {entry.key: entry for entry in server.scan(segment.low, segment.high)}
@@ -393,7 +414,9 @@ class Replication:
         for key in differing:
             server.drop(found[key].position, key)
         missing = [entry for key, entry in expected.items() if found.get(key) != entry]
-        server.apply_many(missing)
+        for entry in missing:
+            server.drop(entry.position, entry.key)  # if it was removed here, it is there again
+        server.apply_many([*missing, *removals])
         return len(missing) + sum(key not in expected for key in differing)
 
     def _forget_tombstones_locked(self, stripe: int) -> None:

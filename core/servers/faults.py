@@ -208,8 +208,13 @@ class FaultyServer:
         self._before()
         return self._server.scan(low, high, limit)
 
+    def removals(self, low: int, high: int) -> list[Entry]:
+        """Return the tombstones that are remembered at positions `low` to `high`."""
+        self._before()
+        return self._server.removals(low, high)
+
     def drop(self, position: int, key: str) -> bool:
-        """Forget the record of `key`."""
+        """Forget the record of `key`, and that it was removed."""
         self._before()
         return self._server.drop(position, key)
 

@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from core.record import DIGEST_MASK, VALUE, VERSION, Entry, Record, digest_of, size_in_bytes
+from core.record import (
+    DIGEST_MASK,
+    NEVER_EXPIRES,
+    VALUE,
+    VERSION,
+    Entry,
+    Record,
+    digest_of,
+    size_in_bytes,
+)
 from core.servers.server import RangeSize
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
@@ -12,6 +21,7 @@ from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 # small dicts do not fit into the caches.
 _STRIPES_PER_SHELF = 16
 _SHELVES = STRIPES // _STRIPES_PER_SHELF
+_NO_TOMBSTONES: dict[str, int] = {}
 
 
 class MemoryServer:
@@ -67,8 +77,8 @@ class MemoryServer:
         if newest >= entry.record[VERSION]:
             return False
         if entry.record[VALUE] is None:
-            self._tombstones.setdefault(stripe, {})[entry.key] = entry.record[VERSION]
             self.drop(entry.position, entry.key)
+            self._tombstones.setdefault(stripe, {})[entry.key] = entry.record[VERSION]
             return True
         if current is None:
             self.keys(stripe)[entry.key] = None
@@ -98,9 +108,21 @@ class MemoryServer:
                 return found[:limit]
         return found
 
+    def removals(self, low: int, high: int) -> list[Entry]:
+        """Return the tombstones at positions `low` to `high`. O(tombstones in those stripes)."""
+        return [
+            Entry(position, key, (None, version, NEVER_EXPIRES))
+            for stripe in range(stripe_of(low), stripe_of(high) + 1)
+            for key, version in self._tombstones.get(stripe, _NO_TOMBSTONES).items()
+            if low <= (position := self._position_of(key)) <= high
+        ]
+
     def drop(self, position: int, key: str) -> bool:
-        """Forget the record of `key`, whatever its version. O(1)."""
+        """Forget the record of `key`, whatever its version, and that it was removed. O(1)."""
         stripe = stripe_of(position)
+        tombstones = self._tombstones.get(stripe)
+        if tombstones is not None:
+            tombstones.pop(key, None)
         dropped = self.records(stripe).pop(key, None)
         self.keys(stripe).pop(key, None)
         return dropped is not None
@@ -133,7 +155,10 @@ class MemoryServer:
         return RangeSize(keys, size)
 
     def discard(self, low: int, high: int) -> int:
-        """Forget all records at positions `low` to `high`. O(k), as `scan`."""
+        """Forget all records and tombstones at positions `low` to `high`. O(k), as `scan`."""
+        if self._tombstones:
+            for position, key, _ in self.removals(low, high):
+                del self._tombstones[stripe_of(position)][key]
         discarded = 0
         for stripe in self._stripes_between(low, high):
             records, keys = self.records(stripe), self.keys(stripe)

@@ -83,8 +83,15 @@ class Server(Protocol):
         """
         ...
 
+    def removals(self, low: int, high: int) -> list[Entry]:
+        """Return the tombstones that are remembered at positions `low` to `high`, in any order."""
+        ...
+
     def drop(self, position: int, key: str) -> bool:
-        """Forget the record of `key`, whatever its version; return whether there was one."""
+        """Forget the record of `key`, whatever its version, and that it was removed.
+
+        Returns whether there was a record.
+        """
         ...
 
     def forget_tombstones(self, stripe: int) -> int:
@@ -103,7 +110,10 @@ class Server(Protocol):
         ...
 
     def discard(self, low: int, high: int) -> int:
-        """Forget all records at positions `low` to `high`; return how many there were."""
+        """Forget all records and tombstones at positions `low` to `high`.
+
+        Returns how many records there were.
+        """
         ...
 
     def count(self) -> int:

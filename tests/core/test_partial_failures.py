@@ -20,6 +20,11 @@ from tests.support import store_with
 SERVERS = ("alpha", "bravo", "charlie")
 
 
+def in_one_stripe(text: bytes, seed: int, signed: bool) -> int:
+    """Put everything into the first stripe."""
+    return murmur3(text, seed, signed) >> 10
+
+
 class Faulty:
     """A store without threads, its faults and its clock."""
 
@@ -194,3 +199,37 @@ def test_a_server_that_gains_a_range_while_it_waits_for_hints_gets_the_whole_ran
     faulty.store.check_invariants()
     faulty.store.crash_server("alpha")
     assert faulty.store.get_many(content) == content
+
+
+def test_a_removed_key_stays_removed_when_nobody_has_everything() -> None:
+    """Each replica in turn misses more than the hints that are kept; one missed the removal."""
+    faulty = Faulty(replication_factor=3, hints_kept=0, hash_function=in_one_stripe)
+    assert faulty.store.set("key", "old")
+    faulty.faults.partition("alpha")
+    assert faulty.store.remove("key")
+    for server_id in ("alpha", "bravo", "charlie"):
+        faulty.faults.heal_all()
+        faulty.faults.partition(server_id)
+        assert faulty.store.set(f"missed by {server_id}", "value")
+    faulty.faults.heal_all()
+    # Whoever catches up first asks the others, and one of them has the old record.
+    faulty.become_calm()
+    assert faulty.store.get("key") is None
+    assert len(faulty.store) == 3
+
+
+def test_the_last_copy_of_a_record_is_kept_even_as_a_hint() -> None:
+    faulty = Faulty(
+        ("alpha", "bravo"), replication_factor=2, hints_kept=1, hash_function=in_one_stripe
+    )
+    faulty.faults.partition("bravo")
+    assert faulty.store.set("key", "value", write_level="one")
+    assert faulty.store.plan_crash("alpha").keys_lost == 0
+    faulty.store.crash_server("alpha")
+    assert faulty.store.begin_recovery("alpha") is not None
+    for number in range(10):
+        assert faulty.store.set(f"other-{number}", "value", write_level="one")
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert faulty.store.get("key") == "value"
+    assert len(faulty.store) == 11

@@ -162,6 +162,27 @@ class ServerContract(ABC):
         assert not server.apply(one._replace(record=(None, 2, NEVER_EXPIRES)))
         assert server.get(one.position, "key") == one.record
 
+    def test_tombstones_are_listed_by_range(self, server: Server) -> None:
+        gone = [entry(f"key-{number}", version=number + 1) for number in range(5)]
+        server.apply_many(gone)
+        tombstones = [one._replace(record=(None, 10, NEVER_EXPIRES)) for one in gone]
+        server.apply_many(tombstones)
+        assert sorted(server.removals(0, LAST_POSITION)) == sorted(tombstones)
+        place = gone[2].position
+        assert server.removals(place, place) == [tombstones[2]]
+        assert server.apply(gone[2]._replace(record=("again", 11, NEVER_EXPIRES)))
+        assert server.removals(place, place) == []
+
+    def test_what_is_dropped_or_discarded_was_not_removed(self, server: Server) -> None:
+        first, second = entry("first"), entry("second")
+        for one in (first, second):
+            server.apply(one._replace(record=(None, 10, NEVER_EXPIRES)))
+        assert not server.drop(first.position, first.key)
+        assert server.apply(first)
+        assert not server.apply(second)
+        assert server.discard(second.position, second.position) == 0
+        assert server.apply(second)
+
     def test_tombstones_are_forgotten_a_stripe_at_a_time(self, server: Server) -> None:
         one = entry("key", version=3)
         server.apply(one._replace(record=(None, 5, NEVER_EXPIRES)))
