@@ -216,6 +216,7 @@ class Migration:
                 fraction=plan.fraction_moved,
                 ideal_fraction=plan.ideal_fraction,
                 peers=len(plan.peers),
+                replicas=plan.replicas,
             )
         )
 
@@ -409,6 +410,7 @@ class Migration:
                     cancelled=cancelled,
                     keys=self._keys_moved,
                     seconds=self._clock.monotonic() - self._began_at,
+                    replicas=self.plan.replicas,
                 )
             )
             self._changed.notify_all()
