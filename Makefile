@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+# How many tests run at a time. More than 2 want more than 2 cores: some of them wait for a screen.
+JOBS   ?= 2
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format readme bench screenshots soak clean
@@ -35,8 +37,8 @@ $(VENV)/.bench: $(VENV)/.made pyproject.toml
 run: $(VENV)/.run ## Open the dashboard; make run ARGS="--servers 6" passes arguments on
 	@$(BIN)/ringtop $(ARGS)
 
-test: $(VENV)/.test ## Run every test
-	$(BIN)/python -m pytest -q $(ARGS)
+test: $(VENV)/.test ## Run every test, two at a time; make test JOBS=0 runs one by one
+	$(BIN)/python -m pytest -q --numprocesses $(JOBS) --dist worksteal $(ARGS)
 
 check: $(VENV)/.check ## Lint, formatting, types and the layers
 	$(BIN)/ruff check .

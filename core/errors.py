@@ -92,7 +92,7 @@ class LastServerError(StoreError):
     def __init__(self, server_id: str, keys: int) -> None:
         super().__init__(
             f"{server_id} is the last server and holds {keys:,} keys: "
-            "add another server first, or clear() the store"
+            "add another server first, or clear the store"
         )
         self.server_id = server_id
         self.keys = keys
@@ -123,7 +123,7 @@ class MigrationInProgressError(StoreError):
     """
 
     def __init__(self, server_id: str, *, paused: bool) -> None:
-        advice = "resume or cancel it first" if paused else "wait() for it or cancel() it first"
+        advice = "resume or cancel it first" if paused else "wait for it or cancel it first"
         state = "paused" if paused else "under way"
         super().__init__(f"the migration for {server_id} is {state}: {advice}")
         self.server_id = server_id

@@ -26,7 +26,7 @@ def _nothing(scene: Scene, app: RingtopApp) -> None:
 
 
 def _migration(scene: Scene, app: RingtopApp) -> None:
-    scene.begin_to_add("echo", _CHUNKS)
+    scene.be_adding("echo", _CHUNKS)
 
 
 @dataclass(frozen=True, slots=True)

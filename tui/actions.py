@@ -84,6 +84,13 @@ ACTIONS: tuple[Action, ...] = (
     Action(
         "lookup", ("/",), "Lookup", "Type a key and see where it lives, and why.", Group.VIEW, 3
     ),
+    Action(
+        "keep_lookup",
+        ("enter",),
+        "Keep",
+        "Keep the key that was typed, and go back.",
+        Group.VIEW,
+    ),
     *(
         Action(
             f"focus_{panel}",
@@ -112,7 +119,7 @@ ACTIONS: tuple[Action, ...] = (
         "ring_forward",
         ("right",),
         "Ring forward",
-        "Explain the next place on the ring, clockwise.",
+        "Explain the next place on the ring.",
         Group.VIEW,
     ),
     Action(

@@ -18,6 +18,7 @@ from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.filter import LineFilter, Monochrome, NoColor
 from textual.message import Message
+from textual.notifications import Notify
 from textual.screen import Screen
 from textual.theme import Theme
 from textual.timer import Timer
@@ -27,7 +28,7 @@ from textual.worker import WorkerFailed
 from core.clock import Clock, SystemClock
 from core.cluster.snapshot import ServerState
 from core.errors import InvalidOptionError, StoreError
-from core.safe_text import quoted, visible
+from core.safe_text import visible
 from core.store import KeyValueStore
 from core.workload.load_generator import LoadGenerator
 from tui.actions import ACTIONS, footer_actions, key_label, keys_by_action
@@ -45,7 +46,7 @@ from tui.screens.remove_server import RemoveServerDialog
 from tui.server_names import next_server_name
 from tui.store_gateway import AlreadyDownError, Frame, Question, ReadOnlyError, StoreGateway
 from tui.terminal import AsciiOnly, TerminalDriver
-from tui.themes import DARK_THEME, THEMES, look_of
+from tui.themes import DARK_THEME, THEMES, checked_theme, look_of
 from tui.view_model import Mark
 from tui.widgets.lookup_panel import LookupPanel
 from tui.widgets.ring_panel import RingPanel
@@ -71,7 +72,11 @@ _DEEDS = (
     events.MouseScrollUp,
 )
 # All that keys do while one types a key to look up; the others are letters then.
-_WHILE_TYPING = frozenset({"interrupt", "back", "palette", "next_panel", "previous_panel"})
+_WHILE_TYPING = frozenset(
+    {"interrupt", "back", "keep_lookup", "palette", "next_panel", "previous_panel"}
+)
+# What the palette, being open itself, has no use for.
+_NOT_IN_PALETTE = frozenset({"palette", "back", "keep_lookup"})
 _ACTION_IDS = frozenset(action.id for action in ACTIONS)
 _DESTRUCTIVE = frozenset(action.id for action in ACTIONS if action.destructive)
 
@@ -188,12 +193,7 @@ class RingtopApp(App[None], inherit_bindings=False):
         self.set_keymap(dict(keymap or {}))
         for own in THEMES:
             self.register_theme(own)
-        wanted = theme if theme is not None else DARK_THEME.name
-        if wanted not in self.available_themes:
-            raise InvalidOptionError(
-                f"no theme is called {quoted(wanted)}: {', '.join(sorted(self.available_themes))}"
-            )
-        self.theme = wanted
+        self.theme = checked_theme(theme) if theme is not None else DARK_THEME.name
 
     # Coming and going
 
@@ -330,7 +330,7 @@ class RingtopApp(App[None], inherit_bindings=False):
     def get_system_commands(self, screen: Screen[None]) -> Iterable[SystemCommand]:
         """Return what the palette offers: every action, and the themes."""
         for action in ACTIONS:
-            if action.id not in ("palette", "back"):
+            if action.id not in _NOT_IN_PALETTE:
                 keys = ", ".join(map(key_label, self._keys[action.id]))
                 yield SystemCommand(
                     action.title, f"{action.help} ({keys})", partial(self.run_action, action.id)
@@ -343,7 +343,9 @@ class RingtopApp(App[None], inherit_bindings=False):
             return True
         if self.screen is not self._dashboard:
             return False
-        return action in _WHILE_TYPING or not isinstance(self.focused, Input)
+        if isinstance(self.focused, Input):
+            return action in _WHILE_TYPING
+        return action != "keep_lookup"
 
     async def run_action(
         self,
@@ -383,6 +385,10 @@ class RingtopApp(App[None], inherit_bindings=False):
     def action_lookup(self) -> None:
         """Let the user type a key."""
         self._dashboard.open_lookup()
+
+    def action_keep_lookup(self) -> None:
+        """Go back to the panels, and keep the key that was typed."""
+        self._dashboard.leave_lookup()
 
     def action_focus_servers(self) -> None:
         """Go to the servers panel."""
@@ -553,10 +559,6 @@ class RingtopApp(App[None], inherit_bindings=False):
     def _key_asked(self, message: LookupPanel.Asked) -> None:
         self._ask(message.key or None)
 
-    @on(LookupPanel.Left)
-    def _lookup_left(self, message: LookupPanel.Left) -> None:
-        self._dashboard.leave_lookup()
-
     @on(RingPanel.PositionAsked)
     def _position_asked(self, message: RingPanel.PositionAsked) -> None:
         self._dashboard.lookup.clear()
@@ -608,6 +610,11 @@ class RingtopApp(App[None], inherit_bindings=False):
 
     def _complain(self, error: StoreError) -> None:
         self.notify(visible(str(error), _MESSAGE_CELLS), severity="error", markup=False)
+
+    @on(Notify)
+    def _keep_the_last_message(self) -> None:
+        # On a small terminal a pile of them covers what they are about.
+        self.clear_notifications()
 
     def _refresh_every(self, seconds: float) -> None:
         self._refresh_seconds = seconds

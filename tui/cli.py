@@ -171,6 +171,12 @@ def ringtop(
     without_screen = once or as_json
     if not without_screen:
         check_terminal()
+        if theme is not None:
+            # Before keys are read, which may take long, and can't be read again from a pipe.
+            from tui.themes import checked_theme
+
+            with arguments_checked_by_core():
+                checked_theme(theme)
     if with_load is None:
         with_load = keys_from is None
     with_samples = with_load or keys_from is None

@@ -2,8 +2,10 @@
 
 from dataclasses import replace
 
-from textual.theme import Theme
+from textual.theme import BUILTIN_THEMES, Theme
 
+from core.errors import InvalidOptionError
+from core.safe_text import quoted
 from tui.renderables.look import DARK, LIGHT, Look
 
 DARK_THEME = Theme(
@@ -37,6 +39,18 @@ LIGHT_THEME = Theme(
     variables={"border": "#a9b0ba", "border-blurred": "#c9ced4"},
 )
 THEMES = (DARK_THEME, LIGHT_THEME)
+
+
+def checked_theme(name: str) -> str:
+    """Return the name of a theme, ringtop's own or one of Textual's.
+
+    Raises:
+        InvalidOptionError: there is none of this name.
+    """
+    names = {*BUILTIN_THEMES, *(theme.name for theme in THEMES)}
+    if name not in names:
+        raise InvalidOptionError(f"no theme is called {quoted(name)}: {', '.join(sorted(names))}")
+    return name
 
 
 def look_of(theme: Theme, *, ascii_only: bool, monochrome: bool) -> Look:

@@ -147,8 +147,9 @@ class Membership:
                 migration.step()
                 return migration
             self._current = migration
-        if start:
-            migration.start()
+            # Before anybody else can look: it is paused until it was started.
+            if start:
+                migration.start()
         return migration
 
     def add(self, server_id: str, weight: float) -> bool:

@@ -257,9 +257,7 @@ class Migration:
             self._error = None
             self._state = MigrationState.RUNNING
             self._interrupted.clear()
-            self._running_since = self._clock.monotonic()
-            self._keys_before_running = self._keys_moved
-            self._positions_before_running = self._positions_moved
+            self._measure_anew_locked()
             self._changed.notify_all()
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -277,6 +275,7 @@ class Migration:
             if self.over or self._cancelling or self._stopped:
                 return False
             self._cancelling = True
+            self._measure_anew_locked()
             self._turn_back()
             self._log(MigrationCancelling(server_id=self.server_id))
             self._interrupted.set()
@@ -332,6 +331,12 @@ class Migration:
             thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+
+    def _measure_anew_locked(self) -> None:
+        """Count speed from now on: what was done the other way, or before a pause, is no part."""
+        self._running_since = self._clock.monotonic()
+        self._keys_before_running = self._keys_moved
+        self._positions_before_running = self._positions_moved
 
     def _eta_locked(self, seconds: float) -> float | None:
         done = abs(self._positions_moved - self._positions_before_running)

@@ -139,14 +139,19 @@ class Replication:
 
     @staticmethod
     def _tally_change_locked(route: Route, entry: Entry) -> int:
-        """Return by how much a write changes the number of keys; 0 if that can't be known now."""
-        if route.reader is None:
-            return 0
-        try:
-            had = route.reader.server.get(entry.position, entry.key) is not None
-        except ServerFailedError:
-            return 0
-        return (entry.record[VALUE] is not None) - had
+        """Return by how much a write changes the number of keys.
+
+        Where nobody can say whether the key is there, it is counted as new: a stripe whose keys
+        are counted too low could be taken for empty. It is counted again when somebody can.
+        """
+        is_there = entry.record[VALUE] is not None
+        for replica in route.replicas:
+            if replica.current(stripe_of(entry.position)):
+                try:
+                    return is_there - (replica.server.get(entry.position, entry.key) is not None)
+                except ServerFailedError:
+                    continue
+        return is_there
 
     # Reading
 
@@ -173,19 +178,39 @@ class Replication:
                 return route.reader.server.get(position, key)
             except ServerFailedError:
                 pass
-        return self._ask_locked(position, key, level or self._shards.consistency.level)
+        return self._ask_locked(position, key, level)
 
-    def _ask_locked(self, position: int, key: str, level: Level) -> Record | None:
-        """Ask as many replicas as `level` says, the current ones first, and mend what differs."""
-        stripe = stripe_of(position)
+    def _ask_locked(self, position: int, key: str, level: Level | None) -> Record | None:
+        """Ask as many replicas as `level` says, the current ones first, and mend what differs.
+
+        Without a level, a current one answers for all.
+        """
         route = self._shards.routing.at(position)
-        if route.reader is None:
-            self._settle_locked(stripe, route.owners)
-            route = self._shards.routing.at(position)
-        needed = level.needed(len(route.replicas))
+        needed = 1 if level is None else level.needed(len(route.replicas))
+        answers, truth = self._answers_locked(position, key, needed)
+        if not truth:
+            # One that is behind by a few hints may answer once it has them.
+            self._settle_locked(stripe_of(position), route.owners)
+            answers, truth = self._answers_locked(position, key, needed)
+        content_with_one = (level or self._shards.consistency.level) is Level.ONE
+        if not answers or not (truth or content_with_one):
+            raise ServerUnavailableError(route.owners)
+        if len(answers) < needed:
+            raise QuorumError(len(answers), needed, unknown=False)
+        newest = max(truth or answers.values(), key=lambda record: record[VERSION] if record else 0)
+        if newest is not None:
+            self._mend_locked(Entry(position, key, newest), answers)
+        return newest
+
+    def _answers_locked(
+        self, position: int, key: str, needed: int
+    ) -> tuple[dict[str, Record | None], list[Record | None]]:
+        """Ask up to `needed` replicas; return all answers, and those of the current ones."""
+        stripe = stripe_of(position)
         answers: dict[str, Record | None] = {}
         truth: list[Record | None] = []
-        for replica in sorted(route.replicas, key=lambda replica: not replica.current(stripe)):
+        replicas = self._shards.routing.at(position).replicas
+        for replica in sorted(replicas, key=lambda replica: not replica.current(stripe)):
             if replica.down or len(answers) >= needed:
                 continue
             try:
@@ -195,16 +220,7 @@ class Replication:
             answers[replica.server_id] = record
             if replica.current(stripe):
                 truth.append(record)
-        if not truth and level is not Level.ONE:
-            raise ServerUnavailableError(route.owners)
-        if not answers:
-            raise ServerUnavailableError(route.owners)
-        if len(answers) < needed:
-            raise QuorumError(len(answers), needed, unknown=False)
-        newest = max(truth or answers.values(), key=lambda record: record[VERSION] if record else 0)
-        if newest is not None:
-            self._mend_locked(Entry(position, key, newest), answers)
-        return newest
+        return answers, truth
 
     def _mend_locked(self, entry: Entry, answers: dict[str, Record | None]) -> None:
         """Read repair: give the newest record to who answered with an older one, or none."""

@@ -99,6 +99,8 @@ class Shards:
     def entries_of_stripe(self, stripe: int, server_id: str | None = None) -> list[Entry]:
         """Return the entries of one stripe in ring order, read at one moment.
 
+        O(k log k) for its k entries; O(servers) if it has none.
+
         Args:
             stripe: 0 to 1,023.
             server_id: only those whose primary is this server.
@@ -108,6 +110,9 @@ class Shards:
         """
         found: list[Entry] = []
         with self.locks[stripe]:
+            # Most stripes of a small store hold nothing, and cutting one into segments takes 20 us.
+            if not any(tally.keys or tally.lost for _, tally in self.routing.tallies(stripe)):
+                return found
             for segment in self.segments_of(stripe):
                 if segment.owners and server_id in (None, segment.owners[0]):
                     found += self.entries_of(segment)

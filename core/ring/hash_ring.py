@@ -3,7 +3,7 @@
 import threading
 from typing import Self
 
-from sortedcontainers import SortedList
+from sortedcontainers import SortedDict
 
 from core.errors import InvalidOptionError
 from core.ring.hashing import SEED, HashFunction, murmur3
@@ -18,11 +18,14 @@ MAX_WEIGHT = 1_000.0
 class HashRing:
     """A consistent-hash ring of weighted servers. Usable alone.
 
-    Thread safety: any thread may call any method. `_lock` guards `_vnodes` and `_weights`; `view`
-    is replaced by one reference assignment, so readers take no lock.
+    Thread safety: any thread may call any method. `_lock` guards `_members`, the servers and their
+    weights; `view` is replaced by one reference assignment, so readers take no lock. (A sorted
+    container of the vnodes, beside the view's, lost: with 250 servers of 150 vnodes, copying it for
+    a plan took 11 ms, and a view is made from the last one in 1 ms.)
 
-    Always true: `view` holds exactly the vnodes of `_vnodes`, and vnode *i* of server *s* lies at
-    the hash of ``"{s}#{i}"``, so ownership never depends on the order in which servers came.
+    Always true: `view` has the servers of `_members`, its vnodes are sorted, and vnode *i* of
+    server *s* lies at the hash of ``"{s}#{i}"``, so ownership never depends on the order in which
+    servers came.
 
     Args:
         virtual_nodes_per_node: vnodes of a server of weight 1.
@@ -53,36 +56,32 @@ class HashRing:
         self.virtual_nodes_per_node = virtual_nodes_per_node
         self._hash = hash_function
         self._lock = threading.Lock()
-        self._vnodes: SortedList[Vnode] = SortedList()
-        self._weights: dict[str, float] = {}
+        self._members: SortedDict[str, float] = SortedDict()
         self.view = RingView(hash_function=hash_function)
 
     def add_server(self, server_id: str, weight: float = 1.0) -> bool:
         """Add a server's vnodes and publish the new view; False if it is there already.
 
-        O(vnodes). Raises InvalidOptionError when `weight` is not above 0 and at most 1,000.
+        O(its vnodes x log all vnodes), and a copy of the references to all vnodes. Raises
+        InvalidOptionError when `weight` is not above 0 and at most 1,000.
         """
         count = self.vnodes_for(weight)
         with self._lock:
-            if server_id in self._weights:
+            if server_id in self._members:
                 return False
-            self._vnodes.update(
-                Vnode(self._vnode_position(server_id, number), server_id, number)
-                for number in range(count)
-            )
-            self._weights[server_id] = weight
-            self._publish_locked()
+            self._members[server_id] = weight
+            self.view = self.view.with_server(server_id, weight, self._vnodes_of(server_id, count))
         return True
 
     def remove_server(self, server_id: str) -> bool:
-        """Remove a server's vnodes and publish the new view; False if it is not there."""
+        """Remove a server's vnodes and publish the new view; False if it is not there.
+
+        O(its vnodes x log all vnodes), and a copy of the references to all vnodes.
+        """
         with self._lock:
-            if self._weights.pop(server_id, None) is None:
+            if self._members.pop(server_id, None) is None:
                 return False
-            self._vnodes = SortedList(
-                vnode for vnode in self._vnodes if vnode.server_id != server_id
-            )
-            self._publish_locked()
+            self.view = self.view.without_server(server_id)
         return True
 
     def set_weight(self, server_id: str, weight: float) -> bool:
@@ -95,32 +94,24 @@ class HashRing:
         """
         count = self.vnodes_for(weight)
         with self._lock:
-            if server_id not in self._weights:
+            if server_id not in self._members:
                 return False
-            self._vnodes = SortedList(
-                vnode for vnode in self._vnodes if vnode.server_id != server_id
-            )
-            self._vnodes.update(
-                Vnode(self._vnode_position(server_id, number), server_id, number)
-                for number in range(count)
-            )
-            self._weights[server_id] = weight
-            self._publish_locked()
+            self._members[server_id] = weight
+            vnodes = self._vnodes_of(server_id, count)
+            self.view = self.view.with_other_vnodes(server_id, weight, vnodes)
         return True
 
     def clear(self) -> None:
         """Remove every server."""
         with self._lock:
-            self._vnodes.clear()
-            self._weights.clear()
-            self._publish_locked()
+            self._members.clear()
+            self.view = RingView(self.view.epoch + 1, hash_function=self._hash)
 
     def copy(self) -> Self:
-        """Return a ring of the same servers and epoch, to try a change on."""
+        """Return a ring of the same servers and epoch, to try a change on. O(servers)."""
         other = type(self)(self.virtual_nodes_per_node, hash_function=self._hash)
         with self._lock:
-            other._vnodes = SortedList(self._vnodes)
-            other._weights = dict(self._weights)
+            other._members.update(self._members)
             other.view = self.view
         return other
 
@@ -143,19 +134,25 @@ class HashRing:
     def check_invariants(self) -> None:
         """Assert what is always true of a ring; for tests. O(vnodes log vnodes)."""
         with self._lock:
-            self._vnodes._check()
-            assert tuple(self._vnodes) == self.view.vnodes, "the view is not the membership"
-            assert dict(self.view.weights) == self._weights, "the view has other weights"
-            for vnode in self._vnodes:
-                expected = self._vnode_position(vnode.server_id, vnode.number)
-                assert vnode.position == expected, f"{vnode} is not where its name hashes to"
-                assert 0 <= vnode.position <= LAST_POSITION, f"{vnode} lies off the ring"
-            for server_id, weight in self._weights.items():
-                count = sum(vnode.server_id == server_id for vnode in self._vnodes)
-                assert count == self.vnodes_for(weight), f"{server_id} has {count} vnodes"
+            view = self.view
+            assert dict(view.weights) == dict(self._members), "the view has other servers"
+        by_server = {
+            server_id: tuple(self._vnodes_of(server_id, self.vnodes_for(weight)))
+            for server_id, weight in view.weights.items()
+        }
+        expected = sorted(vnode for vnodes in by_server.values() for vnode in vnodes)
+        assert list(view.vnodes) == expected, "the view's vnodes are not those of its servers"
+        assert view.positions == [vnode.position for vnode in expected], "positions differ"
+        assert dict(view.vnodes_by_server) == by_server, "a server has other vnodes than its own"
+        swept = RingView(view.epoch, expected, view.weights)
+        assert view.shares() == swept.shares(), "the shares are not those of a ring made anew"
+        for vnode in expected:
+            assert 0 <= vnode.position <= LAST_POSITION, f"{vnode} lies off the ring"
 
-    def _vnode_position(self, server_id: str, number: int) -> int:
-        return self._hash(f"{server_id}#{number}".encode(), SEED, False)
-
-    def _publish_locked(self) -> None:
-        self.view = RingView(self.view.epoch + 1, self._vnodes, self._weights, self._hash)
+    def _vnodes_of(self, server_id: str, count: int) -> list[Vnode]:
+        """Return the vnodes of a server, in order."""
+        hash_function = self._hash
+        return sorted(
+            Vnode(hash_function(f"{server_id}#{number}".encode(), SEED, False), server_id, number)
+            for number in range(count)
+        )

@@ -5,20 +5,23 @@ A lookup is one hash and one read of a table over the top bits of the position; 
 slots that a vnode falls into need a bisect.
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple
+from typing import NamedTuple, Self, TypeVar
 
 from core.errors import NoServersError
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.ring.ring_range import Range
-from core.stripes import POSITION_BITS, POSITIONS
+from core.stripes import LAST_POSITION, POSITION_BITS, POSITIONS
 
 # 65,536 slots: with 10 servers of 150 vnodes, about 2 % of lookups need the bisect.
 _TABLE_BITS = 16
 _TABLE_SHIFT = POSITION_BITS - _TABLE_BITS
+
+
+_T = TypeVar("_T")
 
 
 class Vnode(NamedTuple):
@@ -35,6 +38,12 @@ class RingView:
     Thread safety: immutable once made (the lookup tables are filled on first use, with the same
     content whoever fills them), so any thread may read it without a lock.
 
+    Always true: `positions` and `vnodes` go side by side, and `vnodes_by_server` holds the same
+    vnodes once more. A view that was made from another one by `with_server` or `without_server`
+    shares with it what did not change: every vnode, and every other server's tuple of vnodes. So
+    making it copies references and sorts nothing, and whoever compares two such views finds what
+    differs without looking at the rest.
+
     Args:
         epoch: the number of the ring's state; every change counts it up.
         vnodes: all vnodes, in order.
@@ -44,12 +53,13 @@ class RingView:
 
     __slots__ = (
         "_hash",
-        "_positions",
         "_shares",
+        "_sizes",
         "_table",
-        "_vnode_counts",
         "epoch",
+        "positions",
         "vnodes",
+        "vnodes_by_server",
         "weights",
     )
 
@@ -62,24 +72,97 @@ class RingView:
     ) -> None:
         self.epoch = epoch
         self.vnodes: tuple[Vnode, ...] = tuple(vnodes)
+        # The position of each vnode, in order; not to be changed.
+        self.positions: list[int] = [vnode.position for vnode in self.vnodes]
+        self.vnodes_by_server: Mapping[str, tuple[Vnode, ...]] = _grouped_by_server(self.vnodes)
         self.weights: Mapping[str, float] = MappingProxyType(dict(weights))
         self._hash = hash_function
-        self._positions: list[int] = []
         self._table: list[str | None] = []
+        # How many positions each server is the primary of.
+        self._sizes: dict[str, int] = dict.fromkeys(self.weights, 0)
+        for index, vnode in enumerate(self.vnodes):
+            self._sizes[vnode.server_id] += self._size_at(index)
         self._shares: Mapping[str, float] | None = None
-        self._vnode_counts: Mapping[str, int] | None = None
+
+    def with_server(self, server_id: str, weight: float, vnodes: Sequence[Vnode]) -> Self:
+        """Return the view of the next epoch, in which there is one server more.
+
+        O(its vnodes x log all vnodes), and a copy of the references to all vnodes.
+
+        Args:
+            server_id: a server that is not in this view.
+            weight: its weight.
+            vnodes: its vnodes, in order.
+        """
+        places = [bisect_left(self.vnodes, vnode) for vnode in vnodes]
+        view = self._successor(
+            _inserted(self.vnodes, places, vnodes),
+            _inserted(self.positions, places, [vnode.position for vnode in vnodes]),
+            {**self.vnodes_by_server, server_id: tuple(vnodes)},
+            {**self.weights, server_id: weight},
+        )
+        taken = view._taken_by([place + number for number, place in enumerate(places)], self)
+        view._sizes = {**self._sizes, server_id: sum(taken.values()) if taken else POSITIONS}
+        for other, size in taken.items():
+            view._sizes[other] -= size
+        return view
+
+    def without_server(self, server_id: str) -> Self:
+        """Return the view of the next epoch, in which one server of this view is missing.
+
+        O(its vnodes x log all vnodes), and a copy of the references to all vnodes.
+        """
+        by_server, weights = dict(self.vnodes_by_server), dict(self.weights)
+        del weights[server_id]
+        places = [bisect_left(self.vnodes, vnode) for vnode in by_server.pop(server_id)]
+        view = self._successor(
+            _left_out(self.vnodes, places), _left_out(self.positions, places), by_server, weights
+        )
+        view._sizes = dict(self._sizes)
+        del view._sizes[server_id]
+        for other, size in self._taken_by(places, view).items():
+            view._sizes[other] += size
+        return view
+
+    def with_other_vnodes(self, server_id: str, weight: float, vnodes: Sequence[Vnode]) -> Self:
+        """Return the view of the next epoch, in which a server has another weight and vnodes.
+
+        The same cost as taking it out and putting it in again, which is what is done.
+        """
+        view = self.without_server(server_id).with_server(server_id, weight, vnodes)
+        view.epoch = self.epoch + 1
+        return view
+
+    def _successor(
+        self,
+        vnodes: list[Vnode],
+        positions: list[int],
+        by_server: dict[str, tuple[Vnode, ...]],
+        weights: dict[str, float],
+    ) -> Self:
+        view = type(self)(self.epoch + 1, (), weights, self._hash)
+        view.vnodes = tuple(vnodes)
+        view.positions = positions
+        view.vnodes_by_server = MappingProxyType(by_server)
+        return view
+
+    def _taken_by(self, places: Sequence[int], other: "RingView") -> Mapping[str, int]:
+        """Return how many positions the vnodes at `places` take from each server of `other`.
+
+        `other` is the same view without those vnodes. If it has none at all, nothing is taken from
+        anybody.
+        """
+        taken: Counter[str] = Counter()
+        if other.vnodes:
+            for number, place in enumerate(places):
+                next_vnode = other.vnodes[(place - number) % len(other.vnodes)]
+                taken[next_vnode.server_id] += self._size_at(place)
+        return taken
 
     @property
     def servers(self) -> tuple[str, ...]:
         """The ids of the servers, sorted."""
         return tuple(sorted(self.weights))
-
-    @property
-    def positions(self) -> list[int]:
-        """The position of each vnode, in order; not to be changed."""
-        if len(self._positions) != len(self.vnodes):
-            self._positions = [vnode.position for vnode in self.vnodes]
-        return self._positions
 
     def server_for_key(self, key: str) -> str:
         """Return the primary of `key`. O(1) for most keys, else O(log vnodes).
@@ -124,44 +207,75 @@ class RingView:
         Fewer servers than `count`: all of them. An empty ring: none. O(log vnodes + steps to find
         `count` distinct servers).
         """
-        wanted = min(count, len(self.weights))
-        found: dict[str, None] = {}
-        index = self._index_at(position) if self.vnodes else 0
-        while len(found) < wanted:
-            found[self.vnodes[index].server_id] = None
-            index = (index + 1) % len(self.vnodes)
-        return tuple(found)
+        return self._replicas_from(self._index_at(position), count) if self.vnodes else ()
+
+    def replicas_between(
+        self, low: int, high: int, count: int
+    ) -> tuple[list[tuple[int, tuple[str, ...]]], tuple[str, ...]]:
+        """Return the vnode positions from `low` to `high`, in order, each with its replicas.
+
+        The second thing returned is the replicas of the position behind `high`.
+
+        O(log vnodes + positions found x count): going back from vnode to vnode, a server comes to
+        the front of the replicas of the next one, and leaves its later place or pushes the last
+        one out.
+        """
+        if not self.vnodes:
+            return [], ()
+        first, end = bisect_left(self.positions, low), bisect_right(self.positions, high)
+        behind = owners = self._replicas_from(end % len(self.vnodes), count)
+        found: dict[int, tuple[str, ...]] = {}
+        for index in range(end - 1, first - 1, -1):
+            position, server_id, _ = self.vnodes[index]
+            if owners[:1] != (server_id,):
+                others = [other for other in owners if other != server_id]
+                owners = (server_id, *others)[:count]
+            # Of vnodes at one position the first counts, which is the last to get here.
+            found[position] = owners
+        return list(found.items())[::-1], behind
 
     def ranges(self, count: int = 1) -> Iterator[tuple[Range, tuple[str, ...]]]:
-        """Yield every range between neighbouring vnode positions with its replicas. O(vnodes)."""
-        distinct = sorted(set(self.positions))
-        for index, end in enumerate(distinct):
-            yield Range(distinct[index - 1], end), self.replicas(end, count)
+        """Yield every range between neighbouring vnode positions with its replicas.
+
+        O(vnodes x count).
+        """
+        start = self.positions[-1] if self.positions else 0
+        for end, replicas in self.replicas_between(0, LAST_POSITION, count)[0]:
+            yield Range(start, end), replicas
+            start = end
 
     def shares(self) -> Mapping[str, float]:
         """Return the fraction (0 to 1) of all positions whose primary each server is.
 
-        O(vnodes log vnodes) the first time, then O(1).
+        O(servers) the first time, then O(1).
         """
         if self._shares is None:
-            sizes = dict.fromkeys(self.servers, 0)
-            for ring_range, (primary, *_) in self.ranges():
-                sizes[primary] += ring_range.size
             self._shares = MappingProxyType(
-                {server_id: size / POSITIONS for server_id, size in sizes.items()}
+                {server_id: self._sizes[server_id] / POSITIONS for server_id in self.servers}
             )
         return self._shares
 
     def vnode_counts(self) -> Mapping[str, int]:
-        """Return how many vnodes each server has. O(vnodes) the first time, then O(1)."""
-        if self._vnode_counts is None:
-            counts = Counter(vnode.server_id for vnode in self.vnodes)
-            self._vnode_counts = MappingProxyType(dict(counts))
-        return self._vnode_counts
+        """Return how many vnodes each server has. O(servers)."""
+        return {server_id: len(vnodes) for server_id, vnodes in self.vnodes_by_server.items()}
 
     def _index_at(self, position: int) -> int:
         index = bisect_left(self.positions, position)
         return index if index < len(self.vnodes) else 0
+
+    def _size_at(self, index: int) -> int:
+        """Return how many positions a vnode owns: none, if one before it is at its position."""
+        before = self.positions[index - 1] if index else self.positions[-1] - POSITIONS
+        return self.positions[index] - before
+
+    def _replicas_from(self, index: int, count: int) -> tuple[str, ...]:
+        """Return the first `count` distinct servers from a vnode on; the view is not empty."""
+        wanted = min(count, len(self.vnodes_by_server))
+        found: dict[str, None] = {}
+        while len(found) < wanted:
+            found[self.vnodes[index].server_id] = None
+            index = (index + 1) % len(self.vnodes)
+        return tuple(found)
 
     def _fill_table(self) -> None:
         """Give each slot the server that owns all of it, or None where vnodes share it."""
@@ -175,3 +289,33 @@ class RingView:
                 table.append(None)
         table.extend([self.vnodes[0].server_id] * ((1 << _TABLE_BITS) - len(table)))
         self._table = table
+
+
+def _grouped_by_server(vnodes: Sequence[Vnode]) -> Mapping[str, tuple[Vnode, ...]]:
+    groups: dict[str, list[Vnode]] = {}
+    for vnode in vnodes:
+        groups.setdefault(vnode.server_id, []).append(vnode)
+    return MappingProxyType({server_id: tuple(group) for server_id, group in groups.items()})
+
+
+def _inserted(items: Sequence[_T], places: Sequence[int], added: Sequence[_T]) -> list[_T]:
+    """Return `items` with each of `added` before the item at its place; both are in order."""
+    found: list[_T] = []
+    start = 0
+    for place, item in zip(places, added, strict=True):
+        found += items[start:place]
+        found.append(item)
+        start = place
+    found += items[start:]
+    return found
+
+
+def _left_out(items: Sequence[_T], places: Sequence[int]) -> list[_T]:
+    """Return `items` without those at `places`, which are in order."""
+    found: list[_T] = []
+    start = 0
+    for place in places:
+        found += items[start:place]
+        start = place + 1
+    found += items[start:]
+    return found

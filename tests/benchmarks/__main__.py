@@ -10,12 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from tests.benchmarks import join, operations
+from tests.benchmarks import join, operations, screen
 from tests.benchmarks.measure import Figure
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "operations": operations.figures,
     "join": join.figures,
+    "screen": screen.figures,
 }
 
 

@@ -48,8 +48,12 @@ class Driven:
 
     async def type(self, text: str) -> None:
         """Type a text as fast as can be."""
-        for character in text:
-            self._send(character)
+        await self.burst(*text)
+
+    async def burst(self, *keys: str) -> None:
+        """Press keys as fast as can be."""
+        for key in keys:
+            self._send(key)
         await self.pilot.pause()
 
     def _send(self, key: str) -> None:

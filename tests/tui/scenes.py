@@ -10,13 +10,17 @@ from random import Random
 from types import MappingProxyType
 
 from core import (
+    FaultInjector,
     KeyValueStore,
     LatencyHistogram,
     LoadGenerator,
     LoadSettings,
     LoadSnapshot,
     ManualClock,
+    Migration,
+    MigrationState,
     OperationKind,
+    Plan,
     Workload,
 )
 from core.metrics import LatencyRecorder
@@ -70,6 +74,8 @@ class Scene:
         keys: how many keys there are.
         vnodes: of each server.
         loaded: whether a load seems to run.
+        replicas: on how many servers each key lies.
+        background: whether servers catch up by themselves, and not by `catch_up` alone.
     """
 
     def __init__(
@@ -79,9 +85,18 @@ class Scene:
         vnodes: int = VNODES,
         *,
         loaded: bool = True,
+        replicas: int = 1,
+        background: bool = False,
     ) -> None:
         self.clock = ManualClock()
-        self.store = KeyValueStore(vnodes, clock=self.clock)
+        self.faults = FaultInjector(self.clock)
+        self.store = KeyValueStore(
+            vnodes,
+            clock=self.clock,
+            replication_factor=replicas,
+            faults=self.faults,
+            background=background,
+        )
         for server_id in servers:
             self.store.add_server(server_id)
         self.names = [f"user:{number}" for number in range(keys)]
@@ -114,7 +129,37 @@ class Scene:
             app.request_frame()
 
     def begin_to_add(self, server_id: str, chunks: int) -> None:
-        """Commit to add a server, and move some chunks of keys to it."""
-        migration = self.store.commit(self.store.plan_add_server(server_id), start=False)
+        """Commit to add a server, and move some chunks of keys to it; then it is held."""
+        self._begin(self.store.plan_add_server(server_id), chunks)
+
+    def be_adding(self, server_id: str, chunks: int) -> None:
+        """Be in the middle of adding a server; some of its keys have moved already."""
+        self._be_moving(self.store.plan_add_server(server_id), chunks)
+
+    def be_removing(self, server_id: str, chunks: int) -> None:
+        """Be in the middle of removing a server; some of its keys have moved already."""
+        self._be_moving(self.store.plan_remove_server(server_id), chunks)
+
+    def lose(self, server_id: str, writes: int = 0) -> None:
+        """Let a server crash, and write to some keys while it is away."""
+        self.store.crash_server(server_id)
+        for name in self.names[:writes]:
+            self.store.set(name, f"new value of {name}")
+
+    def catch_up(self, server_id: str, steps: int) -> None:
+        """Bring a server back, and let it catch up in some parts of the ring."""
+        recovery = self.store.begin_recovery(server_id)
+        assert recovery is not None
+        for _ in range(steps):
+            recovery.step()
+
+    def _begin(self, plan: Plan, chunks: int) -> Migration:
+        migration = self.store.commit(plan, start=False)
         for _ in range(chunks):
             migration.step()
+        return migration
+
+    def _be_moving(self, plan: Plan, chunks: int) -> None:
+        migration = self._begin(plan, chunks)
+        # It seems to run, as the load does: one that runs has a thread, and is never twice alike.
+        migration._state = MigrationState.RUNNING

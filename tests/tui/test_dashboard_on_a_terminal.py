@@ -133,6 +133,14 @@ def test_a_theme_that_there_is_not_is_one_line_and_status_2() -> None:
     assert "ringtop-light" in lines[0]
 
 
+def test_a_theme_that_there_is_not_is_refused_before_any_key_is_read() -> None:
+    arguments = ("--theme", "nope", "--keys-from", "-")
+    # Nothing comes from standard input, and nobody closes it.
+    with dashboard(*arguments, stdin=subprocess.PIPE) as session:
+        assert session.wait_for_end() == 2
+    assert b"no theme is called 'nope'" in session.seen
+
+
 def test_actions_have_the_keys_that_were_given_to_them() -> None:
     bindings = ("--bind", "quit=x", "--bind", "pause_picture=q")
     with dashboard(*bindings, "--no-load", "--keys", "5") as session:

@@ -52,10 +52,13 @@ def lay_out_bars(bars: Sequence[KeyBar], width: int, look: Look) -> BarLayout:
         look: whether to draw in ASCII.
     """
     letter = max((len(bar.mark.letter) for bar in bars), default=0)
-    name = max((cell_len(_name(bar, width)) for bar in bars), default=0)
     count = max((cell_len(_count(bar)) for bar in bars), default=0)
     trail = max((cell_len(_trail(bar, look)[0]) for bar in bars), default=0)
-    room = width - letter - name - count - 3 * _GAP
+    room = width - letter - count - 3 * _GAP
+    # A third of the line, and more where the shortest bar leaves more.
+    longest = max(_SHORTEST_NAME, width // 3, room - trail - _GAP - _SHORTEST_BAR)
+    name = max((cell_len(safe(bar.server_id, longest)) for bar in bars), default=0)
+    room -= name
     if room - trail - _GAP >= _SHORTEST_BAR:
         room -= trail + _GAP
     else:
@@ -78,7 +81,7 @@ def draw_bars(bars: Sequence[KeyBar], width: int, look: Look) -> Text:
 def draw_bar_line(bar: KeyBar, layout: BarLayout, look: Look) -> Text:
     """Return the line of one bar. O(1)."""
     style = look.server(bar.mark)
-    name = _name(bar, layout.width)
+    name = safe(bar.server_id, layout.name)
     padding = " " * (layout.name - cell_len(name) + _GAP)
     line = Text(no_wrap=True, end="")
     line.append(f"{bar.mark.letter:<{layout.letter}} {name}{padding}", style)
@@ -129,10 +132,6 @@ def draw_bar(
 
 def _cells(fraction: float, width: int) -> int:
     return max(round(fraction * width), 1 if fraction > 0 else 0)
-
-
-def _name(bar: KeyBar, width: int) -> str:
-    return safe(bar.server_id, max(_SHORTEST_NAME, width // 4))
 
 
 def _count(bar: KeyBar) -> str:

@@ -49,7 +49,7 @@ def draw_plan(
     marks: Mapping[str, Mark] = _NO_MARKS,
     limit: int | None = None,
 ) -> Text:
-    """Return a plan as a sentence, a table of who gives what to whom, and its warnings.
+    """Return a plan as a sentence, its warnings, and a table of who gives what to whom.
 
     The sentence and the warnings are one line each, to be wrapped by whoever shows them.
 
@@ -60,11 +60,12 @@ def draw_plan(
         limit: how many transfers to list at most, the rest being summed up; None for all.
     """
     text = Text(plan_sentence(plan, look), end="")
-    if plan.transfers:
-        text.append("\n\n").append_text(_table(plan.transfers, look, marks, limit))
+    # Before the table: that may be long, and they are not to be scrolled out of sight.
     for index, warning in enumerate(plan.warnings):
         text.append("\n" if index else "\n\n")
         text.append(f"Warning: {safe(warning, _WARNING_CELLS)}", look.tone(Tone.WARNING))
+    if plan.transfers:
+        text.append("\n\n").append_text(_table(plan.transfers, look, marks, limit))
     return look.finish(text)
 
 

@@ -19,7 +19,8 @@ from tui.view_model import ServerRow, SortColumn
 # What marks the selected line, where its colours can't be seen.
 _CURSOR = "▸"
 _UNKNOWN = "–"
-_SHORTEST_NAME = 10
+# An address and a port in full: columns of figures go before names that can't be told apart.
+_SHORTEST_NAME = 18
 _LONGEST_NAME = 64
 _WIDEST_GAP = 5
 

@@ -33,6 +33,7 @@ class AddServerDialog(PlanDialog[Addition]):
     HINT = "enter adds · esc cancels"
     CONFIRM = "Add"
     VARIANT = "add"
+    FIELD_LINES = 3
 
     def __init__(
         self, gateway: StoreGateway, look: Look, marks: Mapping[str, Mark], suggested: str

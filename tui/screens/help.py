@@ -13,6 +13,9 @@ from textual.widgets import Static
 from tui.renderables.help import draw_help
 from tui.renderables.look import Look
 
+# Cells between the text and the scroll bar.
+_MARGIN = 1
+
 
 class HelpScreen(ModalScreen[None]):
     """Every key as it is bound now, and what the signs mean."""
@@ -45,6 +48,6 @@ class HelpScreen(ModalScreen[None]):
 
     def _fit(self) -> None:
         text = self.query_one("#help-text", Static)
-        width = self.query_one("#help", VerticalScroll).scrollable_content_region.width
-        if width:
+        width = self.query_one("#help", VerticalScroll).scrollable_content_region.width - _MARGIN
+        if width > 0:
             text.update(draw_help(self._keys, width, self._look))

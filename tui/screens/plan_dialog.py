@@ -8,6 +8,7 @@ from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.events import Resize
 from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
@@ -24,6 +25,8 @@ Change = TypeVar("Change")
 # Longer lists of who gives what to whom are summed up.
 _TRANSFERS_LISTED = 12
 _ERROR_CELLS = 300
+# The frame, the buttons, and the blank lines between them and the plan.
+_OWN_LINES = 6
 
 
 class PlanDialog(ModalScreen[None], Generic[Change]):
@@ -40,7 +43,19 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         marks: the letters and colours of the servers.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "cancel", id="back", show=False)]
+    # With priority, as the app's own: what is typed in one burst acts in its order.
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape", "cancel", id="back", show=False, priority=True),
+        Binding("tab", "app.focus_next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+        # No need to leave a field or a button in order to read the end of a long plan.
+        Binding("down", "scroll_plan(1)", show=False, priority=True),
+        Binding("up", "scroll_plan(-1)", show=False, priority=True),
+        Binding("pagedown", "scroll_plan(8)", show=False, priority=True),
+        Binding("pageup", "scroll_plan(-8)", show=False, priority=True),
+    ]
+    # How many lines `compose_fields` takes.
+    FIELD_LINES: ClassVar[int] = 0
     TITLE_TEXT: ClassVar[str]
     HINT: ClassVar[str]
     CONFIRM: ClassVar[str]
@@ -102,6 +117,11 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         """Plan what is asked for at first."""
         self.plan_again()
 
+    def on_resize(self, event: Resize) -> None:
+        """Leave the plan as many lines as there are; the buttons are always seen."""
+        room = event.size.height - _OWN_LINES - self.FIELD_LINES
+        self.query_one("#plan").styles.max_height = max(1, room)
+
     def plan_again(self, remark: str = "") -> None:
         """Work out the plan of what is asked for now.
 
@@ -123,6 +143,10 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
             self.run_worker(self._keep_planning(), exit_on_error=True)
 
     # What the user does
+
+    def action_scroll_plan(self, lines: int) -> None:
+        """Show more of a long plan."""
+        self.query_one("#plan").scroll_relative(y=lines, animate=False)
 
     def action_cancel(self) -> None:
         """Close, and change nothing."""

@@ -49,9 +49,6 @@ class LookupPanel(Vertical):
             super().__init__()
             self.key = key
 
-    class Left(Message):
-        """The typing is over."""
-
     DEFAULT_CLASSES = "panel"
     ALLOW_MAXIMIZE = True
 
@@ -83,8 +80,3 @@ class LookupPanel(Vertical):
         """Ask about the key as far as it is typed."""
         event.stop()
         self.post_message(self.Asked(event.value))
-
-    def on_input_submitted(self, event: Input.Submitted) -> None:
-        """Keep the key, and leave."""
-        event.stop()
-        self.post_message(self.Left())

@@ -234,6 +234,25 @@ def test_the_rate_and_the_time_left_are_told() -> None:
     assert all(rate <= 50_000 and eta >= 0 for rate, eta in rates)
 
 
+def test_the_rate_and_the_time_left_of_a_cancelled_one_are_those_of_the_way_back() -> None:
+    clock = ManualClock()
+    store = store_with(clock=clock)
+    filled(store, 2_000)
+    migration = store.commit(store.plan_add_server("echo"), start=False)
+    migration._state = MigrationState.RUNNING  # without its thread: each step is taken here
+    for _ in range(20):
+        clock.advance(10)
+        migration.step()
+    there = migration.progress
+    assert migration.cancel()
+    for _ in range(10):
+        clock.advance(1)
+        migration.step()
+    back = migration.progress
+    assert back.eta_seconds == pytest.approx(10 * back.fraction / (there.fraction - back.fraction))
+    assert back.keys_per_second == pytest.approx((back.keys_moved - there.keys_moved) / 10)
+
+
 @pytest.mark.parametrize("limit", [0, -5, float("nan")])
 def test_a_limit_that_is_none_is_refused(limit: float) -> None:
     store = store_with()

@@ -4,39 +4,13 @@ import statistics
 from bisect import bisect_left
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from core import HashRing, InvalidOptionError, NoServersError, RingView, ownership_diff
+from core import HashRing, InvalidOptionError, NoServersError, RingView
 from core.ring import position_of
-from core.ring.hashing import murmur3
 from core.stripes import LAST_POSITION, POSITIONS
-
-NAMES = [f"server-{number}" for number in range(8)]
-
-
-def four_bit_hash(text: bytes, seed: int, signed: bool) -> int:
-    return murmur3(text, seed, signed) & 0xF
-
-
-def sparse_hash(text: bytes, seed: int, signed: bool) -> int:
-    """Give only 16 positions, but spread over the whole ring."""
-    return (murmur3(text, seed, signed) & 0xF) << 28
-
-
-def same_for_all(text: bytes, seed: int, signed: bool) -> int:
-    return 7
-
-
-HASHES = [murmur3, four_bit_hash, sparse_hash]
-
-
-def ring_of(names: list[str], vnodes: int = 20, **options: object) -> HashRing:
-    ring = HashRing(vnodes, **options)  # type: ignore[arg-type]
-    for name in names:
-        ring.add_server(name)
-    ring.check_invariants()
-    return ring
+from tests.core.ring.rings import HASHES, NAMES, ring_of, same_for_all
 
 
 def owners_by_definition(ring: HashRing, position: int, count: int) -> tuple[str, ...]:
@@ -106,6 +80,31 @@ class TestMembership:
         assert trial.view.epoch == ring.view.epoch + 1
         ring.check_invariants()
         trial.check_invariants()
+
+    @given(
+        st.lists(st.sampled_from(NAMES), max_size=14),
+        st.sampled_from(HASHES),
+        st.sampled_from([0.2, 1, 2.5]),
+    )
+    def test_a_view_made_from_the_last_one_is_as_if_made_anew(
+        self, history: list[str], hash_function: object, weight: float
+    ) -> None:
+        ring = HashRing(6, hash_function=hash_function)  # type: ignore[arg-type]
+        for name in history:
+            before = ring.view
+            vnodes, positions, shares = before.vnodes, list(before.positions), before.shares()
+            if not ring.add_server(name, weight):
+                ring.remove_server(name)
+            ring.check_invariants()
+            # The older view, which a plan may hold, is as it was.
+            assert (before.vnodes, before.positions, before.shares()) == (vnodes, positions, shares)
+
+    def test_a_view_shares_with_the_last_one_what_did_not_change(self) -> None:
+        ring = ring_of(["alpha", "bravo"])
+        before = ring.view.vnodes_by_server
+        ring.add_server("charlie")
+        ring.remove_server("bravo")
+        assert ring.view.vnodes_by_server["alpha"] is before["alpha"]
 
     @given(st.permutations(NAMES[:5]), st.sampled_from(HASHES))
     def test_the_order_of_joining_does_not_matter(
@@ -178,58 +177,3 @@ class TestShares:
                 ring.add_server(f"trial-{trial}-server-{number}")
             deviations.append(statistics.pstdev(ring.view.shares().values()) * 10)
         assert statistics.mean(deviations) == pytest.approx(0.076, abs=0.006)
-
-
-class TestOwnershipDiff:
-    @settings(max_examples=60, deadline=None)
-    @given(
-        st.lists(st.sampled_from(NAMES), min_size=1, max_size=14),
-        st.sampled_from(HASHES),
-        st.integers(1, 3),
-    )
-    def test_a_join_moves_only_to_the_joiner_and_a_leave_only_from_the_leaver(
-        self, history: list[str], hash_function: object, count: int
-    ) -> None:
-        ring = HashRing(6, hash_function=hash_function)  # type: ignore[arg-type]
-        for name in history:
-            before = ring.view
-            joins = ring.add_server(name)
-            if not joins:
-                ring.remove_server(name)
-            changes = ownership_diff(before, ring.view, count)
-            for change in changes:
-                gained = set(change.new_replicas) - set(change.old_replicas)
-                lost = set(change.old_replicas) - set(change.new_replicas)
-                if joins:
-                    assert gained == {name}
-                    assert len(lost) <= 1
-                else:
-                    assert lost == {name}
-                    assert len(gained) <= 1
-
-    @settings(max_examples=60, deadline=None)
-    @given(
-        st.sets(st.sampled_from(NAMES)),
-        st.sets(st.sampled_from(NAMES)),
-        st.sampled_from(HASHES),
-        st.integers(1, 3),
-    )
-    def test_it_is_exactly_the_positions_whose_owners_differ(
-        self, old_names: set[str], new_names: set[str], hash_function: object, count: int
-    ) -> None:
-        old = ring_of(sorted(old_names), 6, hash_function=hash_function).view
-        new = ring_of(sorted(new_names), 6, hash_function=hash_function).view
-        changes = ownership_diff(old, new, count)
-        edges = {p for view in (old, new) for p in view.positions}
-        samples = {(p + step) % POSITIONS for p in edges for step in (-1, 0, 1)} | {0}
-        for position in samples:
-            owners = old.replicas(position, count), new.replicas(position, count)
-            found = [change[1:] for change in changes if position in change.range]
-            assert found == ([owners] if owners[0] != owners[1] else [])
-
-    def test_neighbouring_ranges_with_the_same_change_are_one(self) -> None:
-        old, new = RingView(), ring_of(["alpha"]).view
-        assert [(c.range.size, c.new_replicas) for c in ownership_diff(old, new)] == [
-            (POSITIONS, ("alpha",))
-        ]
-        assert ownership_diff(new, new) == ()

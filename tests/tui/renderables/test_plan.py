@@ -110,12 +110,15 @@ def test_columns_stand_under_each_other() -> None:
     assert cell_len(table[0]) <= 80
 
 
-def test_warnings_are_said_in_words() -> None:
+def test_warnings_are_said_in_words_and_before_the_table() -> None:
     warned = replace(REMOVE, warnings=("2,503 keys have no other replica", "mind the \x1b[2J gap"))
     drawn = draw_plan(warned, DARK)
-    assert lines_of(drawn)[-2:] == [
+    assert lines_of(drawn)[1:6] == [
+        "",
         "Warning: 2,503 keys have no other replica",
         "Warning: mind the \\x1b[2J gap",
+        "",
+        *lines_of(draw_plan(REMOVE, DARK))[2:3],
     ]
 
 
