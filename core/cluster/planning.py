@@ -141,9 +141,9 @@ def _warnings(
     if kind is ChangeKind.REMOVE and not after.weights:
         warnings.append("no server remains: nothing can be written until one is added")
     if 0 < len(after.weights) < shards.replication_factor:
+        left = "1 server" if len(after.weights) == 1 else f"{len(after.weights)} servers"
         warnings.append(
-            f"{len(after.weights)} servers can't hold {shards.replication_factor} replicas of a "
-            "key: add more"
+            f"{left} can't hold {shards.replication_factor} replicas of a key: add more"
         )
     peak = peak_to_average(keys_after, after)
     if len(after.weights) > 1 and peak > _UNEVEN:
