@@ -55,7 +55,8 @@ warnings[]: text"""
 BENCH_FIELDS = f"""\
 ringtop, workload, distribution, threads, rate_per_thread (0: max),
   servers, virtual_nodes_per_node, replication_factor, consistency,
-  keys, value_size, seed, seconds, operations, failed_operations, misses, operations_per_second,
+  keys, value_size, seed, seconds, operations, failed_operations,
+  misses, operations_per_second,
   {_LATENCY_FIELDS}
 kinds {{kind: ...}}: operations, operations_per_second,
   {_LATENCY_FIELDS}
