@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from core.cluster.replica import OperationCounters, Replica
-from core.errors import NoServersError, ServerUnavailableError, StoreClosedError, StoreError
+from core.errors import NoServersError, StoreClosedError, StoreError
 from core.record import Record
-from core.ring.hashing import SEED, HashFunction
-from core.servers.server import Records
 from core.stripes import (
     LAST_POSITION,
     POSITION_BITS,
@@ -56,7 +54,7 @@ class KeyTally:
 class Copy(NamedTuple):
     """What a writer writes one server's copy of a record through; see `Server.records`, `.keys`."""
 
-    records: Records
+    records: dict[str, Record]
     keys: dict[str, None]
 
 
@@ -75,7 +73,8 @@ class Route:
         owners: the ids of the servers that hold them, primary first; empty without a server.
         replicas: those servers.
         reader: the first of them that is current; None when none is.
-        records: what to read through: the reader's records, or something that says why not.
+        records: the reader's records, to be read without a lock. Empty where that can't be, and in
+            a split route: what is not found is looked for again under the lock.
         direct: whether a write may go straight into `records` and `others`, because every owner is
             current and can't fail.
         keys: the keys of the stripe on the primary, for a direct writer to keep up to date.
@@ -102,7 +101,7 @@ class Route:
 
     def __init__(
         self,
-        records: Records,
+        records: dict[str, Record] | None = None,
         *,
         owners: Owners = (),
         replicas: tuple[Replica, ...] = (),
@@ -112,7 +111,7 @@ class Route:
         segments: "tuple[tuple[int, Route], ...] | None" = None,
         refusal: type[StoreError] | None = None,
     ) -> None:
-        self.records = records
+        self.records = records if records is not None else {}
         self.owners = owners
         self.replicas = replicas
         self.reader = reader
@@ -131,56 +130,6 @@ class Route:
         return self.segments[bisect_left(self.segments, (position,))][1]
 
 
-class _SplitRecords:
-    """The records of a slot that several ranges share: asks the part that the key lies in."""
-
-    __slots__ = ("_hash", "route")
-
-    def __init__(self, hash_function: HashFunction) -> None:
-        self._hash = hash_function
-        self.route: Route
-
-    def _records_of(self, key: str) -> Records:
-        route = self.route.at(self._hash(key.encode(), SEED, False))
-        route.counters.reads += 1
-        return route.records
-
-    def __contains__(self, key: object, /) -> bool:
-        return isinstance(key, str) and key in self._records_of(key)
-
-    def get(self, key: str, /) -> Record | None:
-        return self._records_of(key).get(key)
-
-    def __setitem__(self, key: str, record: Record, /) -> None:
-        self._records_of(key)[key] = record
-
-    def pop(self, key: str, default: None, /) -> Record | None:
-        return self._records_of(key).pop(key, default)
-
-
-class _NoRecords:
-    """Where nothing can be read: there is no server, or none that is current, or no store."""
-
-    __slots__ = ("_refuse",)
-
-    def __init__(self, refuse: Callable[[], StoreError] | None = None) -> None:
-        self._refuse = refuse
-
-    def __contains__(self, key: object, /) -> bool:
-        return self.get("") is not None
-
-    def get(self, key: str, /) -> Record | None:
-        if self._refuse is not None:
-            raise self._refuse()
-        return None
-
-    def __setitem__(self, key: str, record: Record, /) -> None:
-        raise (self._refuse or NoServersError)()
-
-    def pop(self, key: str, default: None, /) -> Record | None:
-        return self.get(key)
-
-
 class RoutingTable:
     """The routes of all positions.
 
@@ -192,17 +141,11 @@ class RoutingTable:
 
     Args:
         replica_of: returns a server by its id.
-        hash_function: gives a key its position.
     """
 
-    def __init__(
-        self,
-        replica_of: Callable[[str], Replica],
-        hash_function: HashFunction,
-    ) -> None:
+    def __init__(self, replica_of: Callable[[str], Replica]) -> None:
         self._replica_of = replica_of
-        self._hash = hash_function
-        self._unowned = Route(_NoRecords(), refusal=NoServersError)
+        self._unowned = Route(refusal=NoServersError)
         # One route for each stripe and its owners, so that equal neighbours are one object.
         self._routes: list[dict[Owners, Route]] = [{} for _ in range(STRIPES)]
         self._tallies: list[dict[Owners, KeyTally]] = [{} for _ in range(STRIPES)]
@@ -276,7 +219,7 @@ class RoutingTable:
 
     def close(self) -> None:
         """Make every operation raise `StoreClosedError`. Called with all stripe locks held."""
-        self._fill(Route(_NoRecords(StoreClosedError), refusal=StoreClosedError))
+        self._fill(Route(refusal=StoreClosedError))
 
     def _fill(self, route: Route) -> None:
         for routes, tallies in zip(self._routes, self._tallies, strict=True):
@@ -305,11 +248,8 @@ class RoutingTable:
         if route is None:
             replicas = tuple(self._replica_of(server_id) for server_id in owners)
             reader = next((replica for replica in replicas if replica.current(stripe)), None)
-            records: Records = _NoRecords(lambda: ServerUnavailableError(owners))
-            if reader is not None:
-                records = reader.server.records(stripe)
             route = Route(
-                records,
+                reader.server.records(stripe) if reader is not None else None,
                 owners=owners,
                 replicas=replicas,
                 reader=reader,
@@ -355,17 +295,17 @@ class RoutingTable:
         parts = tuple((piece.high, self._route(piece.owners, stripe)) for piece in pieces)
         if len(parts) == 1:
             return parts[0][1]
-        records = _SplitRecords(self._hash)
-        records.route = Route(records, segments=parts)
-        return records.route
+        return Route(segments=parts)
 
 
 def _copies(replicas: tuple[Replica, ...], stripe: int) -> tuple[Copy, ...]:
     """Return what to write every copy through; nothing when one of them might miss the write."""
     copies: list[Copy] = []
     for replica in replicas:
-        keys = replica.server.keys(stripe) if replica.current(stripe) else None
-        if keys is None:
+        if not replica.current(stripe):
             return ()
-        copies.append(Copy(replica.server.records(stripe), keys))
+        records, keys = replica.server.records(stripe), replica.server.keys(stripe)
+        if records is None or keys is None:
+            return ()
+        copies.append(Copy(records, keys))
     return tuple(copies)

@@ -53,7 +53,7 @@ class Shards:
         self.moving = threading.Lock()
         # Copies that a failed move left behind, and could not remove: no truth, and not counted.
         self.leftovers: set[tuple[str, int, int]] = set()
-        self.routing = RoutingTable(self.replicas.__getitem__, hash_function)
+        self.routing = RoutingTable(self.replicas.__getitem__)
 
     def position_of(self, key: str) -> int:
         """Return the position of `key`."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from core.clock import Clock, SystemClock
 from core.errors import InvalidOptionError, ServerUnavailableError
 from core.record import Entry, Record
-from core.servers.server import RangeSize, Records, Server
+from core.servers.server import RangeSize, Server
 
 MAX_SLOW_SECONDS = 60.0
 
@@ -134,32 +134,6 @@ class FaultInjector:
             self._faults[server_id] = faults
 
 
-class _FaultyRecords:
-    """The records of a server that may fail at every call."""
-
-    __slots__ = ("_before", "_records")
-
-    def __init__(self, records: Records, before: Callable[[], None]) -> None:
-        self._records = records
-        self._before = before
-
-    def __contains__(self, key: object, /) -> bool:
-        self._before()
-        return key in self._records
-
-    def get(self, key: str, /) -> Record | None:
-        self._before()
-        return self._records.get(key)
-
-    def __setitem__(self, key: str, record: Record, /) -> None:
-        self._before()
-        self._records[key] = record
-
-    def pop(self, key: str, default: None, /) -> Record | None:
-        self._before()
-        return self._records.pop(key, default)
-
-
 class FaultyServer:
     """A server behind a fault injector.
 
@@ -175,12 +149,11 @@ class FaultyServer:
         """The id that the ring knows this server by."""
         return self._server.server_id
 
-    def records(self, stripe: int) -> Records:
-        """Return the live records of `stripe`, which fail when a fault says so."""
-        records = self._server.records(stripe)
+    def records(self, stripe: int) -> dict[str, Record] | None:
+        """Return the live records of `stripe`; None while a read may fail."""
         if self._injector.faults_of(self.server_id).none:
-            return records
-        return _FaultyRecords(records, self._before)
+            return self._server.records(stripe)
+        return None
 
     def keys(self, stripe: int) -> dict[str, None] | None:
         """Return the live keys of `stripe`; None while a write may fail."""

@@ -16,26 +16,6 @@ class RangeSize(NamedTuple):
     bytes: int
 
 
-class Records(Protocol):
-    """One server's records of a stripe, and perhaps of more. A plain dict is one."""
-
-    def __contains__(self, key: object, /) -> bool:
-        """Whether there is a record under `key`."""
-        ...
-
-    def get(self, key: str, /) -> Record | None:
-        """Return the record under `key`, or None."""
-        ...
-
-    def __setitem__(self, key: str, record: Record, /) -> None:
-        """Put `record` under `key`."""
-        ...
-
-    def pop(self, key: str, default: None, /) -> Record | None:
-        """Remove and return the record under `key`; `default` if there is none."""
-        ...
-
-
 class Server(Protocol):
     """One shard with storage of its own.
 
@@ -49,14 +29,17 @@ class Server(Protocol):
         """The id that the ring knows this server by."""
         ...
 
-    def records(self, stripe: int) -> Records:
-        """Return the live records of `stripe`: the same object, with today's content, each time."""
+    def records(self, stripe: int) -> dict[str, Record] | None:
+        """Return the live records of `stripe`, among others: the same object each time.
+
+        None where a call may fail, so that every read has to go through `get`.
+        """
         ...
 
     def keys(self, stripe: int) -> dict[str, None] | None:
         """Return the live keys of `stripe`, for who writes through `records` to keep up to date.
 
-        None where a write may fail, and has to go through `apply`.
+        None where there are no `records`, and a write has to go through `apply`.
         """
         ...
 

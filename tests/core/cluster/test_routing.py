@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from core.cluster.replica import Replica
 from core.cluster.routing import SLOT_SHIFT, Owners, RoutingTable
 from core.record import NEVER_EXPIRES
-from core.ring.hashing import murmur3, position_of
+from core.ring.hashing import position_of
 from core.servers.memory_server import MemoryServer
 from core.stripes import LAST_POSITION, STRIPE_SHIFT
 
@@ -30,7 +30,7 @@ def new_table() -> RoutingTable:
         server_id: Replica(MemoryServer(server_id, position_of))
         for server_id in ("alpha", "bravo", "charlie")
     }
-    return RoutingTable(replicas.__getitem__, murmur3)
+    return RoutingTable(replicas.__getitem__)
 
 
 @settings(max_examples=200)
@@ -90,15 +90,13 @@ def test_a_route_that_was_fetched_stays_what_it_was() -> None:
     assert table.at(150).owners == ("charlie",)
 
 
-def test_a_split_slot_reads_and_writes_where_the_key_belongs() -> None:
-    position = murmur3(b"user:1", 0, False)
+def test_a_split_slot_leads_to_where_the_key_belongs() -> None:
+    position = position_of("user:1")
     table = new_table()
     table.assign(0, LAST_POSITION, ("alpha",))
     table.assign(position, position, ("bravo",))
     split = table.slots[position >> SLOT_SHIFT]
-    record = ("value", 1, NEVER_EXPIRES)
-    split.records["user:1"] = record
-    assert table.at(position).records.get("user:1") is record
-    assert split.records.get("user:1") is record
-    assert split.records.pop("user:1", None) is record
-    assert table.at(position).records.get("user:1") is None
+    assert split.at(position) is table.at(position)
+    assert split.at(position).owners == ("bravo",)
+    split.at(position).records["user:1"] = ("value", 1, NEVER_EXPIRES)
+    assert split.records == {}
