@@ -1,14 +1,14 @@
-"""`KeyValueStore`: the public API, and the hot path of reading and writing.
+"""`KeyValueStore`: the public API.
 
 The parts that it wires together know nothing of each other's insides: the ring says where keys
 belong, the shards hold servers and routes, the membership changes them.
 """
 
-import gc
 import itertools
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from types import TracebackType
-from typing import Self, TypeVar, overload
+from typing import Self
 
 from core.clock import Clock, SystemClock
 from core.cluster.doctor import DoctorReport, examine
@@ -23,7 +23,6 @@ from core.cluster.plan import Plan
 from core.cluster.range_mover import RangeMover
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
-from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, StoreSnapshot
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
@@ -31,14 +30,12 @@ from core.errors import (
     InvalidKeyError,
     InvalidOptionError,
     NoServersError,
-    ServerFailedError,
     UnknownServerError,
 )
 from core.events import Event, EventLog
+from core.hot_path import HotPath
 from core.record import (
     EXPIRES_AT,
-    KEY_CHARACTERS_ALWAYS_SHORT,
-    MAX_VALUE_BYTES,
     NEVER_EXPIRES,
     VALUE,
     VERSION,
@@ -49,25 +46,20 @@ from core.record import (
     checked_value,
 )
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, HashRing
-from core.ring.hashing import SEED, HashFunction, murmur3
+from core.ring.hashing import HashFunction, murmur3
 from core.server_id import checked_server_id
 from core.servers.faults import FaultInjector, FaultyServer
 from core.servers.memory_server import MemoryServer
 from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
-Default = TypeVar("Default")
-
 MAX_REPLICATION_FACTOR = 7
 # A hundred years: more than any key needs, and far from where times in milliseconds end.
 MAX_TTL_SECONDS = 100 * 365 * 24 * 3_600.0
 DEFAULT_RETRIES = 100
 
-# The collector is given new records 1,024 writes at a time; see `_untrack_new_records`.
-_UNTRACK_MASK = 1_024 - 1
 
-
-class KeyValueStore:
+class KeyValueStore(HotPath):
     """A thread-safe key-value store, sharded over servers by a consistent-hash ring.
 
     Keys are non-empty `str` of at most 1,024 UTF-8 bytes; values are `str` or `bytes` of at most
@@ -121,23 +113,15 @@ class KeyValueStore:
     """
 
     __slots__ = (
-        "_applying",
         "_clock",
         "_committer",
         "_events",
         "_expiry",
         "_failover",
         "_faults",
-        "_hash",
-        "_locks",
         "_maintenance",
         "_membership",
-        "_next_version",
-        "_replication",
         "_shards",
-        "_slots",
-        "_time",
-        "_yield_point",
     )
 
     def __init__(
@@ -163,7 +147,6 @@ class KeyValueStore:
             )
         ring = HashRing(virtual_nodes_per_node, hash_function=hash_function)
         self._clock: Clock = clock if clock is not None else SystemClock()
-        self._hash = hash_function
         self._faults = faults
         self._shards = Shards(
             hash_function,
@@ -173,36 +156,38 @@ class KeyValueStore:
             hints_kept,
         )
         self._events = EventLog()
-        self._time = SteadyTime(self._clock)
-        self._next_version = itertools.count(1).__next__
+        time, next_version = SteadyTime(self._clock), itertools.count(1).__next__
         yield_to = yield_point or _go_on
-        self._replication = Replication(self._shards, yield_to, self._wake)
-        mover = RangeMover(self._shards, self._replication, yield_to)
+        replication = Replication(self._shards, yield_to, self._wake)
+        mover = RangeMover(self._shards, replication, yield_to)
         self._membership = Membership(
             ring, self._shards, mover, self._clock, self._events, background=background
         )
-        self._expiry = Expiry(self._shards, self._replication, self._time, self._next_version)
+        self._expiry = Expiry(self._shards, replication, time, next_version)
         self._failover = Failover(
             self._shards,
-            self._replication,
+            replication,
             self._membership.changed,
             self._clock,
             self._membership.log,
             self._wake,
         )
         self._maintenance = Maintenance(
-            self._failover, self._expiry, self._time, self._clock, background=background
+            self._failover, self._expiry, time, self._clock, background=background
         )
-        self._committer = Committer(
-            self._shards, self._replication, self._time, self._next_version, yield_to
-        )
+        self._committer = Committer(self._shards, replication, time, next_version, yield_to)
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
-        self._yield_point = yield_point
-        # Looked up here once: an attribute of an attribute costs a fifth of a read.
-        self._slots = self._shards.routing.slots
-        self._locks = self._shards.locks
-        self._applying = self._committer.applying
+        super().__init__(
+            hash_function,
+            self._shards.routing.slots,
+            self._shards.locks,
+            self._committer.applying,
+            next_version,
+            replication,
+            time,
+            yield_point,
+        )
 
     # Servers
 
@@ -406,135 +391,6 @@ class KeyValueStore:
         return self._maintenance.run_once() or moved
 
     # Keys
-
-    def set(
-        self,
-        key: str,
-        value: Value,
-        *,
-        ttl: float | None = None,
-        only_if_absent: bool = False,
-        expected_version: int | None = None,
-        write_level: Level | str | None = None,
-    ) -> bool:
-        """Store `value` under `key`; True once the write is acknowledged. O(1).
-
-        Args:
-            key: the key.
-            value: the value.
-            ttl: seconds after which the key is absent again; None keeps it for ever.
-            only_if_absent: True stores nothing if the key has a value.
-            expected_version: store nothing unless the key has this version (see
-                `get_with_version`); 0 stands for no value.
-            write_level: how many replicas must acknowledge it; None for the store's own level.
-
-        Returns:
-            False if a condition did not hold; nothing was stored then.
-
-        Raises:
-            InvalidKeyError: not a non-empty `str` of at most 1,024 UTF-8 bytes.
-            InvalidOptionError: `ttl` is not above 0, or the level is unknown.
-            InvalidValueError: not `str` or `bytes` of at most 16 MiB.
-            NoServersError: the ring has no server.
-            QuorumError: fewer replicas acknowledged it than the level asks for.
-            ServerUnavailableError: a condition is to hold, and no replica answers.
-        """
-        if (
-            ttl is not None
-            or only_if_absent
-            or expected_version is not None
-            or write_level is not None
-        ):
-            return self._set_with_options(
-                key, value, ttl, only_if_absent, expected_version, write_level
-            )
-        # What most callers pass is checked here, at a third of the price of two calls. A function
-        # is fetched before it is called: calling an attribute of a slot takes 30 ns longer.
-        if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
-            key = checked_key(key)
-        if type(value) is not str or not value.isascii() or len(value) > MAX_VALUE_BYTES:
-            value = checked_value(value)
-        hash_function, next_version = self._hash, self._next_version
-        try:
-            position = hash_function(key.encode(), SEED, False)
-        except UnicodeEncodeError:
-            checked_key(key)
-            raise
-        slot = position >> SLOT_SHIFT
-        lock = self._locks[slot >> STRIPE_OF_SLOT_SHIFT]
-        lock.acquire()  # `with` takes twice as long
-        try:
-            route = self._slots[slot]
-            if route.segments is not None:
-                route = route.at(position)
-            if self._yield_point is not None:
-                self._yield_point("set.routed")
-            version = next_version()
-            record = (value, version, NEVER_EXPIRES)
-            if route.direct:
-                # As `Replication.write_locked`, which a call more would take 80 ns to reach.
-                records = route.records
-                if key not in records:
-                    route.keys[key] = None
-                    route.tally.keys += 1
-                records[key] = record
-                for records, keys in route.others:
-                    keys[key] = None
-                    records[key] = record
-                route.counters.writes += 1
-            else:
-                self._replication.write_locked(Entry(position, key, record))
-        finally:
-            lock.release()
-        if not version & _UNTRACK_MASK:
-            _untrack_new_records()
-        return True
-
-    @overload
-    def get(self, key: str, *, read_level: Level | str | None = None) -> Value | None: ...
-    @overload
-    def get(
-        self, key: str, default: Default, *, read_level: Level | str | None = None
-    ) -> Value | Default: ...
-    def get(
-        self, key: str, default: Default | None = None, *, read_level: Level | str | None = None
-    ) -> Value | Default | None:
-        """Return the value of `key`, or `default` if it has none. O(1).
-
-        Args:
-            key: the key.
-            default: what to return if it has no value.
-            read_level: how many replicas to ask; None for the store's own level. Replicas that
-                answer differently are repaired.
-
-        Raises:
-            InvalidKeyError: `key` could not be a key.
-            InvalidOptionError: the level is unknown.
-            QuorumError: fewer replicas answered than the level asks for.
-            ServerUnavailableError: no replica answers that is known to be up to date.
-        """
-        if read_level is not None:
-            record = self._read(key, _checked_level(read_level))
-            return default if record is None else record[VALUE]
-        # A key that is found was checked when it was stored, so only a miss checks it.
-        hash_function = self._hash
-        try:
-            route = self._slots[hash_function(key.encode(), SEED, False) >> SLOT_SHIFT]
-            if self._yield_point is not None:
-                self._yield_point("get.routed")
-            record = route.records.get(key)
-        except (AttributeError, TypeError, UnicodeEncodeError):
-            checked_key(key)
-            raise
-        except ServerFailedError:
-            record = None
-        if record is None or self._applying:
-            record = self._read(key)
-            return default if record is None else record[VALUE]
-        if record[EXPIRES_AT] and self._time.expired(record):
-            return default
-        route.counters.reads += 1
-        return record[VALUE]
 
     def get_with_version(self, key: str) -> tuple[Value, int] | None:
         """Return the value of `key` and its version, for `set(expected_version=...)`; or None.
@@ -839,26 +695,27 @@ class KeyValueStore:
     ) -> None:
         self.close()
 
-    def _read(self, key: str, level: Level | None = None) -> Record | None:
+    def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired.
 
         After a miss without the lock too: its range may have moved in between.
         """
+        read_level = None if level is None else _checked_level(level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         if self._yield_point is not None:
             self._yield_point("get.missed")
-        record = self._replication.read(position, key, level)
+        record = self._replication.read(position, key, read_level)
         return None if record is None or self._time.expired(record) else record
 
     def _set_with_options(
         self,
-        key: str,
-        value: Value,
-        ttl: float | None,
-        only_if_absent: bool,
-        expected_version: int | None,
-        write_level: Level | str | None,
+        key: object,
+        value: object,
+        ttl: object,
+        only_if_absent: object,
+        expected_version: object,
+        write_level: object,
     ) -> bool:
         key, value = checked_key(key), checked_value(value)
         level = None if write_level is None else _checked_level(write_level)
@@ -896,7 +753,7 @@ class KeyValueStore:
             self._replication.write_locked(Entry(position, key, record))
         return True
 
-    def _expires_at(self, seconds: float) -> int:
+    def _expires_at(self, seconds: object) -> int:
         """Return the time `seconds` from now, in milliseconds since 1970-01-01 UTC."""
         if not isinstance(seconds, int | float) or not 0 < seconds <= MAX_TTL_SECONDS:
             raise InvalidOptionError("seconds must be above 0 and at most a hundred years")
@@ -929,11 +786,11 @@ class KeyValueStore:
         return MemoryServer(server_id, self._shards.position_of)
 
 
-def _checked_level(level: Level | str) -> Level:
-    try:
-        return Level(level)
-    except ValueError:
-        raise InvalidOptionError("a level must be 'one', 'quorum' or 'all'") from None
+def _checked_level(level: object) -> Level:
+    if isinstance(level, str):
+        with suppress(ValueError):
+            return Level(level)
+    raise InvalidOptionError("a level must be 'one', 'quorum' or 'all'")
 
 
 def _checked_consistency(consistency: Consistency | str) -> Consistency:
@@ -941,18 +798,6 @@ def _checked_consistency(consistency: Consistency | str) -> Consistency:
         return Consistency(consistency)
     except ValueError:
         raise InvalidOptionError("consistency must be 'strong' or 'eventual'") from None
-
-
-def _untrack_new_records() -> None:
-    """Have the garbage collector look at what was just written, while that is little.
-
-    It watches every new tuple until it has seen once that there is nothing in it to watch. But it
-    counts what is made less what is freed, so a store that is overwritten never calls it, and
-    whoever next makes 700 objects (a join) waits for 200,000 records: 100 ms in which nothing else
-    runs. This takes 10 to 40 ns a write.
-    """
-    if gc.isenabled():
-        gc.collect(0)
 
 
 def _go_on(step: str) -> None:

@@ -456,7 +456,7 @@ class TestEdgeCases:
     @pytest.mark.parametrize("value", [None, 7, 1.5, ["a"], bytearray(b"b"), "lone \udfff"])
     def test_what_can_not_be_a_value_is_refused(self, store: KeyValueStore, value: object) -> None:
         with pytest.raises(InvalidValueError):
-            store.set("key", value)  # type: ignore[arg-type]
+            store.set("key", value)  # type: ignore[call-overload]
         with pytest.raises(InvalidValueError):
             store.set_many([("good", "value"), ("key", value)])  # type: ignore[list-item]
         assert store.get_total_entries() == 0
