@@ -10,7 +10,7 @@ is overloaded: compiled code would refuse another type by itself, with an error 
 import gc
 import threading
 from collections.abc import Callable
-from typing import Literal, TypeVar, overload
+from typing import Final, Literal, TypeVar, overload
 
 from mypy_extensions import mypyc_attr
 
@@ -35,7 +35,7 @@ from core.ring.hashing import SEED, HashFunction
 Default = TypeVar("Default")
 
 # The collector is given new records 1,024 writes at a time; see `_untrack_new_records`.
-_UNTRACK_MASK = 1_024 - 1
+_UNTRACK_MASK: Final = 1_024 - 1
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)

@@ -12,13 +12,13 @@ from core.safe_text import quoted
 
 Value = str | bytes
 
-MAX_KEY_BYTES = 1_024
-MAX_VALUE_BYTES = 16 * 1_024 * 1_024
+MAX_KEY_BYTES: Final = 1_024
+MAX_VALUE_BYTES: Final = 16 * 1_024 * 1_024
 # No character takes more than 4 bytes of UTF-8: a text of a quarter of a limit is within it.
-_MAX_BYTES_PER_CHARACTER = 4
-KEY_CHARACTERS_ALWAYS_SHORT = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
+_MAX_BYTES_PER_CHARACTER: Final = 4
+KEY_CHARACTERS_ALWAYS_SHORT: Final = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
 
-NEVER_EXPIRES = 0
+NEVER_EXPIRES: Final = 0
 
 # Digests are sums of 64-bit hashes, modulo 2**64, so that their order does not matter.
 DIGEST_MASK: Final = (1 << 64) - 1

@@ -5,13 +5,15 @@ stripes. One lock guards a stripe, and an in-memory server keeps one dict a stri
 listed without scanning the server and without a second index.
 """
 
-POSITION_BITS = 32
-POSITIONS = 1 << POSITION_BITS
-LAST_POSITION = POSITIONS - 1
+from typing import Final
 
-STRIPE_BITS = 10
-STRIPES = 1 << STRIPE_BITS
-STRIPE_SHIFT = POSITION_BITS - STRIPE_BITS
+POSITION_BITS: Final = 32
+POSITIONS: Final = 1 << POSITION_BITS
+LAST_POSITION: Final = POSITIONS - 1
+
+STRIPE_BITS: Final = 10
+STRIPES: Final = 1 << STRIPE_BITS
+STRIPE_SHIFT: Final = POSITION_BITS - STRIPE_BITS
 POSITIONS_PER_STRIPE = 1 << STRIPE_SHIFT
 
 

@@ -12,7 +12,7 @@ immutable table for every move, lost: copying it costs more than the move.
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from core.cluster.replica import OperationCounters, Replica
 from core.errors import NoServersError, StoreClosedError, StoreError
@@ -26,10 +26,10 @@ from core.stripes import (
     stripe_of,
 )
 
-_SLOT_BITS = 16
-SLOT_SHIFT = POSITION_BITS - _SLOT_BITS
-_SLOTS = 1 << _SLOT_BITS
-STRIPE_OF_SLOT_SHIFT = STRIPE_SHIFT - SLOT_SHIFT
+_SLOT_BITS: Final = 16
+SLOT_SHIFT: Final = POSITION_BITS - _SLOT_BITS
+_SLOTS: Final = 1 << _SLOT_BITS
+STRIPE_OF_SLOT_SHIFT: Final = STRIPE_SHIFT - SLOT_SHIFT
 
 Owners = tuple[str, ...]
 

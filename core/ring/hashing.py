@@ -5,6 +5,7 @@ bytes of a key, so any client in any language can work it out.
 """
 
 from collections.abc import Callable
+from typing import Final
 
 import mmh3
 
@@ -15,7 +16,7 @@ import mmh3
 # end the process with a segmentation fault, where str.encode raises. It costs about 15 ns.
 HashFunction = Callable[[bytes, int, bool], int]
 
-SEED = 0
+SEED: Final = 0
 murmur3: HashFunction = mmh3.hash
 
 

@@ -9,7 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import NamedTuple, Self, TypeVar
+from typing import Final, NamedTuple, Self, TypeVar
 
 from core.errors import NoServersError
 from core.ring.hashing import SEED, HashFunction, murmur3
@@ -17,8 +17,8 @@ from core.ring.ring_range import Range
 from core.stripes import LAST_POSITION, POSITION_BITS, POSITIONS
 
 # 65,536 slots: with 10 servers of 150 vnodes, about 2 % of lookups need the bisect.
-_TABLE_BITS = 16
-_TABLE_SHIFT = POSITION_BITS - _TABLE_BITS
+_TABLE_BITS: Final = 16
+_TABLE_SHIFT: Final = POSITION_BITS - _TABLE_BITS
 
 
 _T = TypeVar("_T")
