@@ -53,8 +53,14 @@ format: $(VENV)/.check ## Put the code in the project's format
 readme: $(VENV)/.run ## Put the table of keys into the README
 	$(BIN)/python -m tests.readme
 
+# What users install is measured: a wheel, compiled where there is a C compiler. -P keeps the sources
+# in this directory from coming first.
+INSTALLED := build/installed
 bench: $(VENV)/.bench ## Measure speed as ratios against floors and peers
-	$(BIN)/python -m tests.benchmarks $(ARGS)
+	rm -rf $(INSTALLED) build/wheel
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(INSTALLED) build/wheel/*.whl
+	PYTHONPATH=$(INSTALLED):. $(BIN)/python -P -m tests.benchmarks $(ARGS)
 
 screenshots: $(VENV)/.test ## Draw screenshots/ from seeded fixtures
 	$(BIN)/python -m tests.screenshots $(ARGS)
@@ -63,4 +69,4 @@ soak: $(VENV)/.test ## Run the long tests
 	$(BIN)/python -m pytest -q -m soak --timeout 14400 $(ARGS)
 
 clean: ## Remove what was made
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

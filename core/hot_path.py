@@ -8,7 +8,6 @@ is overloaded: compiled code would refuse another type by itself, with an error 
 """
 
 import gc
-import threading
 from collections.abc import Callable
 from typing import Final, Literal, TypeVar, overload
 
@@ -31,6 +30,7 @@ from core.record import (
     checked_value,
 )
 from core.ring.hashing import SEED, HashFunction
+from core.stripe_lock import Lock
 
 Default = TypeVar("Default")
 
@@ -71,7 +71,7 @@ class HotPath:
         self,
         hash_function: HashFunction,
         slots: list[Route],
-        locks: tuple[threading.Lock, ...],
+        locks: tuple[Lock, ...],
         applying: list[None],
         next_version: Callable[[], int],
         replication: Replication,

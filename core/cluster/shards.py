@@ -13,6 +13,7 @@ from core.cluster.replica import HINTS_KEPT, Replica
 from core.cluster.routing import Owners, RoutingTable, Segment
 from core.ring.hashing import SEED, HashFunction
 from core.servers.server import ServerFactory
+from core.stripe_lock import Lock
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
 
 YieldPoint = Callable[[str], None]
@@ -49,7 +50,7 @@ class Shards:
         self.replication_factor = replication_factor
         self.consistency = consistency
         self.replicas: dict[str, Replica] = {}
-        self.locks: tuple[threading.Lock, ...] = tuple(threading.Lock() for _ in range(STRIPES))
+        self.locks: tuple[Lock, ...] = tuple(Lock() for _ in range(STRIPES))
         self.moving = threading.Lock()
         # Copies that a failed move left behind, and could not remove: no truth, and not counted.
         self.leftovers: set[tuple[str, int, int]] = set()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from tests.benchmarks import join, operations, screen
+from tests.benchmarks.compiled import core_is_compiled
 from tests.benchmarks.measure import Figure
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
@@ -28,7 +29,8 @@ def main(arguments: list[str]) -> int:
     if unknown:
         sys.stderr.write(f"no group {', '.join(sorted(unknown))}: {', '.join(GROUPS)}\n")
         return 2
-    machine = f"Python {platform.python_version()}, {platform.machine()}, {_processor()}"
+    core = "compiled core" if core_is_compiled() else "core not compiled"
+    machine = f"Python {platform.python_version()}, {platform.machine()}, {_processor()}, {core}"
     if not as_json:
         sys.stdout.write(f"{machine}, {time.strftime('%Y-%m-%d')}\n\n")
     figures: list[Figure] = []

@@ -8,6 +8,7 @@ import mmh3
 from uhashring import HashRing as UHashRing
 
 from core import HashRing, KeyValueStore
+from tests.benchmarks.compiled import core_is_compiled, uncompiled_figures
 from tests.benchmarks.measure import Figure, at_least, at_most, interleaved
 
 SERVERS = [f"server-{number}" for number in range(10)]
@@ -22,9 +23,9 @@ def random_keys(count: int = KEYS) -> list[str]:
     return [f"user:{source.getrandbits(50):015d}" for _ in range(count)]
 
 
-def filled_store(keys: Sequence[str]) -> KeyValueStore:
+def filled_store(keys: Sequence[str], replication_factor: int = 1) -> KeyValueStore:
     """Return a store of ten servers with these keys."""
-    store = KeyValueStore()
+    store = KeyValueStore(replication_factor=replication_factor)
     for server_id in SERVERS:
         store.add_server(server_id)
     store.set_many(dict.fromkeys(keys, VALUE))
@@ -38,6 +39,9 @@ def figures() -> Iterator[Figure]:
     store, plain = filled_store(keys), dict.fromkeys(keys, VALUE)
     yield from _operation_figures(keys, store, plain, threads=1)
     yield from _operation_figures(keys, store, plain, threads=8)
+    yield from _replication_figures(keys, store)
+    if core_is_compiled():
+        yield from uncompiled_figures("operations")
 
 
 def _lookup_figures(keys: list[str]) -> Iterator[Figure]:
@@ -106,6 +110,30 @@ def _operation_figures(
     yield at_most(f"get / (mmh3.hash + dict get), {of}", seconds["get"] / seconds["floor get"], 2.5)
     yield Figure(f"set, {of}", seconds["set"] / len(keys) * 1e9, "ns")
     yield at_most(f"set / (mmh3.hash + dict set), {of}", seconds["set"] / seconds["floor set"], 3.0)
+
+
+def _replication_figures(keys: list[str], single: KeyValueStore) -> Iterator[Figure]:
+    def run_get(store: KeyValueStore) -> None:
+        fetch = store.get
+        for key in keys:
+            fetch(key)
+
+    def run_set(store: KeyValueStore) -> None:
+        put = store.set
+        for key in keys:
+            put(key, VALUE)
+
+    triple = filled_store(keys, replication_factor=3)
+    seconds = interleaved(
+        {
+            "get 1": lambda: run_get(single),
+            "get 3": lambda: run_get(triple),
+            "set 1": lambda: run_set(single),
+            "set 3": lambda: run_set(triple),
+        }
+    )
+    yield at_most("get, 3 replicas / 1 replica", seconds["get 3"] / seconds["get 1"], 1.2)
+    yield at_most("set, 3 replicas / 1 replica", seconds["set 3"] / seconds["set 1"], 3.0)
 
 
 def _in_threads(
