@@ -1,0 +1,109 @@
+"""The compiled core does what its sources do: their tests are run against it."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# Without one a wheel is not compiled; see hatch_build.py.
+C_COMPILER = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), None)
+pytestmark = [
+    pytest.mark.skipif(C_COMPILER is None, reason="there is no C compiler"),
+    pytest.mark.timeout(900),
+]
+
+# The hot path, the routes and the ring view, and whatever leans on them while servers change.
+TESTS = (
+    "tests/core/test_key_value_store.py",
+    "tests/core/test_conditional_writes.py",
+    "tests/core/test_ttl.py",
+    "tests/core/test_transactions.py",
+    "tests/core/test_replication.py",
+    "tests/core/ring",
+    "tests/core/cluster/test_routing.py",
+    "tests/core/cluster/test_migration.py",
+    "tests/stress",
+)
+
+
+# A few sessions of each kind; all of them run against the sources.
+HISTORIES = tuple(
+    f"tests/verification/test_store_histories.py::{name}[{factor}-{session}]"
+    for name in (
+        "test_histories_are_linearizable",
+        "test_histories_while_servers_join_leave_and_fail_are_linearizable",
+    )
+    for factor in (1, 3)
+    for session in (0, 1)
+)
+MODULES = ("core.hot_path", "core.cluster.replica", "core.cluster.routing", "core.ring.ring_view")
+
+
+@pytest.fixture(scope="module")
+def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory into which a compiled wheel was installed, with the tests beside it."""
+    wheels, work = tmp_path_factory.mktemp("wheels"), tmp_path_factory.mktemp("compiled")
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    environment = {**os.environ, "RINGTOP_COMPILE": "1"}
+    build = [*pip, "wheel", "--no-deps", "--wheel-dir", str(wheels), str(ROOT)]
+    subprocess.run(build, env=environment, check=True)
+    wheel = next(wheels.glob("ringtop-*.whl"))
+    install = [*pip, "install", "--no-deps", "--target", str(work), str(wheel), "librt>=0.16,<0.17"]
+    subprocess.run(install, check=True)
+    shutil.copytree(ROOT / "tests", work / "tests", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", work)
+    return work
+
+
+def run(work: Path, *arguments: str) -> str:
+    """Run Python on the compiled core, and return what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(work)}
+    environment.pop("PYTEST_ADDOPTS", None)
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=work,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-8_000:] + done.stderr[-8_000:]
+    return done.stdout
+
+
+def test_every_module_is_compiled(compiled: Path) -> None:
+    program = f"import importlib\nfor n in {MODULES}: print(importlib.import_module(n).__file__)"
+    found = run(compiled, "-c", program).split()
+    assert len(found) == len(MODULES)
+    assert all(file.startswith(str(compiled)) and not file.endswith(".py") for file in found)
+
+
+def test_the_tests_of_the_sources_pass(compiled: Path) -> None:
+    output = run(compiled, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, *HISTORIES)
+    assert " passed" in output
+
+
+def test_the_examples_run(compiled: Path) -> None:
+    program = (
+        "import doctest, core.store, core.ring.ring_view, core.cluster.levels as levels\n"
+        "for module in (core, core.store, core.ring.ring_view, levels):\n"
+        "    assert doctest.testmod(module).failed == 0, module\n"
+        "assert doctest.testmod(core.store).attempted > 5\n"
+    )
+    run(compiled, "-c", program)
+
+
+@pytest.mark.parametrize("call", ["store.get(5)", "store.set(5, 'v')", "store.set(b'k', 'v')"])
+def test_a_key_of_a_wrong_type_is_an_invalid_key(compiled: Path, call: str) -> None:
+    program = (
+        "from core import InvalidKeyError, KeyValueStore\n"
+        "store = KeyValueStore(); store.add_server('alpha')\n"
+        f"try: {call}\n"
+        "except InvalidKeyError as error: print(error)\n"
+    )
+    assert "must be str" in run(compiled, "-c", program)
