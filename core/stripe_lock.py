@@ -1,9 +1,8 @@
 """The lock of a stripe: as `threading.Lock`, but quicker for whom it is there.
 
 librt is what mypyc's compiled code may use instead of the standard library. Its lock is called
-without arguments being parsed and lies within one object: a write takes 3.0x of its floor with it
-and 3.9x with `threading.Lock`. A wheel that was compiled requires librt; without it nothing needs
-it.
+without arguments being parsed and lies within one object: compiled, a write takes 560 ns with it
+and 720 ns with `threading.Lock`. A wheel that was compiled requires librt; else nothing needs it.
 """
 
 from typing import TYPE_CHECKING
