@@ -152,9 +152,9 @@ def _trouble_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> StateSign | 
     if server.state is ServerState.CATCHING_UP and recovery is not None:
         status = _status_of(server, snapshot)
         return StateSign(status.sign, progress(recovery.fraction), status.tone)
-    if server.state in _TROUBLED or not server.faults.none:
-        return _status_of(server, snapshot)
-    return None
+    if server.state is ServerState.DOWN or server.faults.none:
+        return _status_of(server, snapshot) if server.state in _TROUBLED else None
+    return state_sign(ServerState.UP, None, faults=server.faults)
 
 
 def _recovery_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> RecoveryProgress | None:
