@@ -30,10 +30,13 @@ def started(store: KeyValueStore, change: str) -> Migration:
     return store.commit(plan, start=False)
 
 
+@pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("vnodes", [1, 3, 40])
 @pytest.mark.parametrize("change", ["join", "leave"])
-def test_every_step_of_a_change_is_shown_where_it_is(change: str, vnodes: int) -> None:
-    store = store_with(virtual_nodes_per_node=vnodes)
+def test_every_step_of_a_change_is_shown_where_it_is(
+    change: str, vnodes: int, replicas: int
+) -> None:
+    store = store_with(virtual_nodes_per_node=vnodes, replication_factor=replicas)
     keys = list(filled(store, 500))
     view = fold(store.snapshot())
     migration = started(store, change)

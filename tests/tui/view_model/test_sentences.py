@@ -48,6 +48,14 @@ SENTENCES = [
         replace(STARTED, keys=0, peers=0),
         "delta joins: the others hold all of its keys already",
     ),
+    (
+        replace(STARTED, keys=29_850, fraction=0.7404, ideal_fraction=0.75, replicas=3),
+        "delta joins: 29,850 copies of keys (24.7 %; ideal 25.0 %) move from 3 servers",
+    ),
+    (
+        replace(STARTED, keys=1, peers=1, replicas=2, fraction=0.5, ideal_fraction=0.5),
+        "delta joins: 1 copy of a key (25.0 %; ideal 25.0 %) moves from 1 server",
+    ),
     (events.MigrationPaused(server_id="delta"), "delta: the move is paused"),
     (
         events.MigrationPaused(server_id="delta", error="bravo: disk \x1b[2J full"),
