@@ -243,6 +243,8 @@ def test_keys_are_given_up_only_by_the_button_that_says_so() -> None:
             force = dialog.query_one("#force", Button)
             assert str(force.label) == f"Remove, losing {lost} keys"
             dialog.confirm()
+            await driven.pilot.pause()
+            assert "meanwhile" not in driven.text("#plan")
             await driven.press("enter")
             assert "alpha" in driven.scene.store.get_servers()
             await driven.press("d", "tab", "enter")

@@ -1,5 +1,6 @@
 """A bench that loses a server says what happened, and notices when a promise is broken."""
 
+import threading
 from dataclasses import replace
 
 import pytest
@@ -102,6 +103,49 @@ def test_a_key_that_is_gone_and_one_that_is_older_are_noticed() -> None:
         store.remove("a")
         store.set("b", before)
         assert target.lost_writes() == ["a", "b"]
+
+
+def test_a_write_of_one_writer_is_lost_when_that_of_an_earlier_one_is_there() -> None:
+    with store_with(["alpha"]) as store:
+        target = RememberingStore(store)
+        target.set("key", "of the first")
+        earlier = store.get("key")
+        assert earlier is not None
+        second = threading.Thread(target=target.set, args=("key", "of the second"))
+        second.start()
+        second.join()
+        assert target.lost_writes() == []
+        store.set("key", earlier)
+        assert target.lost_writes() == ["key"]
+
+
+def test_of_two_writes_at_one_time_either_may_be_there() -> None:
+    both = threading.Barrier(2)
+
+    class Meeting(KeyValueStore):
+        """A store in which no write ends before the other has begun."""
+
+        __slots__ = ()
+
+        def set(self, key: str, value: Value, **options: object) -> bool:
+            both.wait(30)
+            written = super().set(key, value)
+            both.wait(30)
+            return written
+
+    with Meeting(5) as store:
+        store.add_server("alpha")
+        target = RememberingStore(store)
+        writers = [threading.Thread(target=target.set, args=("key", "x" * 9)) for _ in range(2)]
+        for writer in writers:
+            writer.start()
+        for writer in writers:
+            writer.join()
+        for began in (1, 2):
+            KeyValueStore.set(store, "key", f"{began} xxxxxxx")
+            assert target.lost_writes() == []
+        KeyValueStore.set(store, "key", "3 never written")
+        assert target.lost_writes() == ["key"]
 
 
 def test_a_write_that_failed_may_have_happened() -> None:
