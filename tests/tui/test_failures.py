@@ -115,7 +115,7 @@ def test_a_recovery_goes_on_in_the_background_and_is_seen() -> None:
             scene.lose("alpha", writes=50)
             await driven.until(lambda: "✖ 1 down" in driven.text("#status"))
             await driven.press("r")
-            await driven.until(lambda: "alpha is back, and catches up" in driven.text("#events"))
+            await driven.until(lambda: "alpha begins to catch up" in driven.text("#events"))
             await driven.until(lambda: "alpha has caught up" in driven.text("#events"))
             await driven.until(lambda: "● 4 up" in driven.text("#status"))
             report = scene.store.doctor()

@@ -87,8 +87,8 @@ SENTENCES = [
         events.ServerCrashed(server_id="delta", keys_lost=0, keys_left=2_503),
         "delta crashed: others hold its 2,503 keys",
     ),
-    (events.ServerFellBehind(server_id="delta"), "delta missed a write, and catches up"),
-    (events.RecoveryStarted(server_id="delta", stripes=9), "delta is back, and catches up"),
+    (events.ServerFellBehind(server_id="delta"), "delta missed a write: it is behind"),
+    (events.RecoveryStarted(server_id="delta", stripes=9), "delta begins to catch up"),
     (
         events.RecoveryPaused(server_id="delta", error="bravo: can't be reached"),
         "delta can't catch up now: bravo: can't be reached",
