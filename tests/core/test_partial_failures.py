@@ -12,6 +12,7 @@ from core import (
     Recovery,
     ServerUnavailableError,
 )
+from core.record import Entry
 from core.ring.hashing import murmur3
 from tests.support import store_with
 
@@ -206,3 +207,23 @@ def test_the_last_copy_of_a_record_is_kept_even_as_a_hint() -> None:
     faulty.become_calm()
     assert faulty.store.get("key") == "value"
     assert len(faulty.store) == 11
+
+
+def test_a_repair_that_fails_half_way_leaves_the_rest_for_the_next_time() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2)
+    assert faulty.store.set("key", "value")
+    server = faulty.store._shards.replicas["bravo"].server
+    server.drop(faulty.store.explain("key").position, "key")
+
+    def fail(entry: Entry) -> bool:
+        raise ServerUnavailableError(["bravo"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "apply", fail)
+        report = faulty.store.doctor(repair=True)
+    assert (len(report.findings), report.repaired) == (1, 0)
+    assert "bravo" in report.unreachable
+    faulty.faults.heal_all()
+    assert faulty.store.doctor(repair=True).repaired == 1
+    faulty.become_calm()
+    assert faulty.store.get("key") == "value"
