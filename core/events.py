@@ -35,10 +35,11 @@ class MigrationStarted(ServerEvent):
 
     Attributes:
         change: ``add`` (it joins), ``remove`` (it leaves) or ``reweigh`` (it gets another weight).
-        keys: how many keys the plan moves.
-        fraction: those keys as a fraction of all keys, 0 to 1.
-        ideal_fraction: the least that any placement would have to move, 0 to 1.
+        keys: how many copies of keys the plan moves; with one replica, how many keys.
+        fraction: those as a fraction of all keys, 0 to `replicas`.
+        ideal_fraction: the least that any placement would have to move, 0 to `replicas`.
         peers: how many servers give to, or take from, `server_id`.
+        replicas: on how many servers a key lies afterwards.
     """
 
     change: str
@@ -46,6 +47,7 @@ class MigrationStarted(ServerEvent):
     fraction: float
     ideal_fraction: float
     peers: int
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,14 +74,16 @@ class MigrationFinished(ServerEvent):
     Attributes:
         change: ``add``, ``remove`` or ``reweigh``.
         cancelled: True when it was rolled back.
-        keys: how many keys were moved.
+        keys: how many copies of keys were moved; with one replica, how many keys.
         seconds: how long it took, pauses included.
+        replicas: on how many servers a key lies afterwards.
     """
 
     change: str
     cancelled: bool
     keys: int
     seconds: float
+    replicas: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

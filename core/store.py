@@ -336,6 +336,11 @@ class KeyValueStore:
 
     # Failures
 
+    @property
+    def faults(self) -> FaultInjector | None:
+        """What makes the servers misbehave; None if the store was made without."""
+        return self._faults
+
     def plan_crash(self, server_id: str) -> CrashPreview:
         """Return what a crash of the server would lose, without crashing it. O(segments).
 

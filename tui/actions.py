@@ -19,6 +19,7 @@ class Group(StrEnum):
     VIEW = "View"
     SERVERS = "Servers"
     MIGRATION = "Migration"
+    FAILURES = "Failures"
     LOAD = "Load"
 
 
@@ -56,7 +57,7 @@ class Action:
 PANELS = ("servers", "ring", "keys", "load", "lookup", "events")
 
 # Help and quit keep their places.
-_BEFORE_MIGRATION = 2
+_KEEP_THEIR_PLACES = 2
 
 _LABELS = {
     "escape": "esc",
@@ -178,6 +179,33 @@ ACTIONS: tuple[Action, ...] = (
         destructive=True,
     ),
     Action(
+        "crash_server",
+        ("x",),
+        "Crash",
+        "Let the selected server crash, after showing what would be lost.",
+        Group.FAILURES,
+        9,
+        destructive=True,
+    ),
+    Action(
+        "recover_server",
+        ("r",),
+        "Recover",
+        "Bring the selected server back; it catches up in the background.",
+        Group.FAILURES,
+        10,
+        destructive=True,
+    ),
+    Action(
+        "inject_fault",
+        ("f",),
+        "Faults",
+        "Make the selected server slow, failing or unreachable, or heal it.",
+        Group.FAILURES,
+        11,
+        destructive=True,
+    ),
+    Action(
         "toggle_load",
         ("space",),
         "Load",
@@ -245,18 +273,22 @@ def keys_by_action(keymap: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
     return keys
 
 
-def footer_actions(*, moving: bool = False) -> tuple[Action, ...]:
+def footer_actions(*, moving: bool = False, down: bool = False) -> tuple[Action, ...]:
     """Return the actions of the footer, the most important first.
 
     Args:
         moving: whether a migration is under way: what holds and cancels it comes to the front.
+        down: whether a server is down: what brings it back comes to the front.
     """
     ranked = [(action.footer_rank, action) for action in ACTIONS if action.footer_rank is not None]
     usual = [action for _, action in sorted(ranked, key=lambda pair: pair[0])]
-    if not moving:
-        return tuple(usual)
-    held = [action for action in ACTIONS if action.group is Group.MIGRATION]
-    return (*usual[:_BEFORE_MIGRATION], *held, *usual[_BEFORE_MIGRATION:])
+    urgent = [
+        action
+        for action in ACTIONS
+        if (moving and action.group is Group.MIGRATION) or (down and action.id == "recover_server")
+    ]
+    usual = [action for action in usual if action not in urgent]
+    return (*usual[:_KEEP_THEIR_PLACES], *urgent, *usual[_KEEP_THEIR_PLACES:])
 
 
 def markdown_table() -> str:

@@ -26,6 +26,7 @@ from textual.widgets import Input
 from textual.worker import WorkerFailed
 
 from core.clock import Clock, SystemClock
+from core.cluster.snapshot import ServerState
 from core.errors import InvalidOptionError, StoreError
 from core.safe_text import visible
 from core.store import KeyValueStore
@@ -37,13 +38,16 @@ from tui.renderables.hints import Hint
 from tui.renderables.look import Look
 from tui.renderables.status import ScreenState
 from tui.screens.add_server import AddServerDialog
+from tui.screens.crash_server import CrashServerDialog
 from tui.screens.dashboard import Dashboard
+from tui.screens.faults import FaultsDialog
 from tui.screens.help import HelpScreen
 from tui.screens.remove_server import RemoveServerDialog
 from tui.server_names import next_server_name
-from tui.store_gateway import Frame, Question, ReadOnlyError, StoreGateway
+from tui.store_gateway import AlreadyDownError, Frame, Question, ReadOnlyError, StoreGateway
 from tui.terminal import AsciiOnly, TerminalDriver
 from tui.themes import DARK_THEME, THEMES, checked_theme, look_of
+from tui.view_model import Mark
 from tui.widgets.lookup_panel import LookupPanel
 from tui.widgets.ring_panel import RingPanel
 from tui.widgets.safe_input import SafeInput
@@ -310,11 +314,13 @@ class RingtopApp(App[None], inherit_bindings=False):
 
     def _show_hints(self) -> None:
         """Show the keys that matter now at the bottom."""
-        moving = self._frame is not None and self._frame.view.status.migration is not None
+        status = self._frame.view.status if self._frame is not None else None
+        moving = status is not None and status.migration is not None
+        down = status is not None and status.servers_down > 0
         self._dashboard.show_hints(
             [
                 Hint(action.id, key_label(self._keys[action.id][0]), action.title)
-                for action in footer_actions(moving=moving)
+                for action in footer_actions(moving=moving, down=down)
                 if not (self._readonly and action.destructive)
             ]
         )
@@ -484,18 +490,44 @@ class RingtopApp(App[None], inherit_bindings=False):
 
     def action_add_server(self) -> None:
         """Ask what to add, and show the plan."""
-        marks = self._frame.view.ring.marks if self._frame is not None else {}
+        marks = self._marks()
         suggested = next_server_name(marks)
         self._open(AddServerDialog(self._gateway, self.look, marks, suggested))
 
     def action_remove_server(self) -> None:
         """Show the plan of removing the selected server."""
-        selected = self._dashboard.servers.selected
-        if selected is None or self._frame is None:
-            self.notify("There is no server to remove.", severity="warning", markup=False)
+        selected = self._selected("remove")
+        if selected is not None:
+            marks = self._marks()
+            self._open(RemoveServerDialog(self._gateway, self.look, marks, selected))
+
+    def action_crash_server(self) -> None:
+        """Show what the crash of the selected server would lose."""
+        selected = self._selected("crash")
+        if selected is None:
             return
-        marks = self._frame.view.ring.marks
-        self._open(RemoveServerDialog(self._gateway, self.look, marks, selected))
+        row = self._dashboard.servers.row_of(selected)
+        if row is not None and row.state is ServerState.DOWN:
+            self._complain(AlreadyDownError(selected))
+            return
+        mark = self._marks().get(selected)
+        self._open(CrashServerDialog(self._gateway, self.look, mark, selected))
+
+    def action_recover_server(self) -> None:
+        """Bring the selected server back."""
+        selected = self._selected("recover")
+        if selected is not None:
+            self._command(self._gateway.recover_server, selected)
+
+    def action_inject_fault(self) -> None:
+        """Offer faults for the selected server."""
+        selected = self._selected("put a fault on")
+        if selected is None:
+            return
+        row = self._dashboard.servers.row_of(selected)
+        mark = self._marks().get(selected)
+        present = row.faults if row is not None else ""
+        self._open(FaultsDialog(self._gateway, self.look, mark, selected, present))
 
     def action_toggle_migration(self) -> None:
         """Pause the migration, or resume it."""
@@ -537,6 +569,16 @@ class RingtopApp(App[None], inherit_bindings=False):
         self.notify("What can't be shown was left out.", severity="warning", markup=False)
 
     # How it is done
+
+    def _selected(self, verb: str) -> str | None:
+        """Return the selected server; None, having said so, if there is nothing to `verb`."""
+        selected = self._dashboard.servers.selected
+        if selected is None:
+            self.notify(f"There is no server to {verb}.", severity="warning", markup=False)
+        return selected
+
+    def _marks(self) -> Mapping[str, Mark]:
+        return self._frame.view.ring.marks if self._frame is not None else {}
 
     def _ask(self, question: Question | None) -> None:
         self._gateway.ask(question)

@@ -8,6 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
+from core.cluster.levels import Consistency
 from core.errors import (
     InvalidOptionError,
     InvalidServerIdError,
@@ -19,6 +20,7 @@ from core.errors import (
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, MAX_VIRTUAL_NODES
 from core.safe_text import quoted
 from core.server_id import checked_server_id
+from core.store import MAX_REPLICATION_FACTOR
 from core.workload.load_settings import (
     MAX_OPERATIONS_PER_SECOND,
     MAX_THREADS,
@@ -94,6 +96,19 @@ def read_workload(context: click.Context, option: click.Parameter, text: str) ->
         return Workload(text.upper())
     except ValueError as error:
         raise click.BadParameter(f"{_shown(text)} is none of {', '.join(Workload)}") from error
+
+
+def read_consistency(context: click.Context, option: click.Parameter, text: str) -> Consistency:
+    """Return what operations are to promise.
+
+    Raises:
+        click.BadParameter: says what is wrong.
+    """
+    try:
+        return Consistency(text.lower())
+    except ValueError as error:
+        choices = " nor ".join(Consistency)
+        raise click.BadParameter(f"{_shown(text)} is neither {choices}") from error
 
 
 def read_rate(context: click.Context, option: click.Parameter, text: str) -> float | None:
@@ -183,6 +198,22 @@ def _sentence(error: StoreError) -> str:
 
 def ring_options(command: Command) -> Command:
     """Add the options that say what ring to make."""
+    replicas = click.option(
+        "--replicas",
+        type=click.IntRange(1, MAX_REPLICATION_FACTOR),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="On how many servers each key lies; with 3, one may crash and nothing is lost.",
+    )
+    consistency = click.option(
+        "--consistency",
+        callback=read_consistency,
+        default=Consistency.STRONG.value,
+        show_default=True,
+        metavar="strong|eventual",
+        help="What operations promise: strong asks a quorum of the replicas, eventual one.",
+    )
     servers = click.option(
         "--servers",
         callback=read_servers,
@@ -199,7 +230,7 @@ def ring_options(command: Command) -> Command:
         metavar="N",
         help="Points on the ring of a server of weight 1.",
     )
-    return servers(virtual_nodes(command))
+    return servers(virtual_nodes(replicas(consistency(command))))
 
 
 def keys_option(command: Command) -> Command:

@@ -60,7 +60,7 @@ def run_bench(load: LoadGenerator, seconds: float | None, operations: int | None
                 left = _LOOK_SECONDS if seconds is None else seconds - done.seconds
                 time.sleep(min(_LOOK_SECONDS, left))
     finally:
-        _stop(load)
+        stop_load(load)
     kinds = {
         kind: (histogram - before.histograms[kind]).summary()
         for kind, histogram in now.histograms.items()
@@ -70,7 +70,7 @@ def run_bench(load: LoadGenerator, seconds: float | None, operations: int | None
     )
 
 
-def _stop(load: LoadGenerator) -> None:
+def stop_load(load: LoadGenerator) -> None:
     """Stop a load; a bug that has ended it is in its snapshot, and is reported from there."""
     try:
         load.stop()

@@ -42,10 +42,16 @@ def _settings(result: BenchResult, store: StoreSnapshot) -> list[Text]:
             f"{'unpaced' if pace is None else f'{compact(pace)} ops/s each'}, "
             f"{settings.effective_distribution.value}; "
             f"{counted(settings.key_count, 'key')} of {byte_size(settings.value_size)} on "
-            f"{counted(len(store.servers), 'server')}; seed {settings.seed}",
+            f"{counted(len(store.servers), 'server')}; seed {settings.seed}" + _replicated(store),
             style=DIM,
         ),
     ]
+
+
+def _replicated(store: StoreSnapshot) -> str:
+    if store.replication_factor == 1:
+        return ""
+    return f"; {store.replication_factor} replicas, {store.consistency.value}"
 
 
 def _row(name: str, summary: LatencySummary, seconds: float) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from click.shell_completion import shell_complete
 from rich.text import Text
 
 from core import __version__
+from core.cluster.levels import Consistency
 from core.cluster.plan import Plan
 from core.record import MAX_VALUE_BYTES
 from core.store import KeyValueStore
@@ -34,12 +35,16 @@ from tui.arguments import (
 )
 from tui.bench import run_bench
 from tui.bench_report import draw_bench_report
+from tui.fault_bench import FEWEST_REPLICAS, run_fault_bench
+from tui.fault_bench_report import draw_fault_bench_report
 from tui.formatting import counted
 from tui.json_documents import (
     BENCH_FIELDS,
+    FAULT_BENCH_FIELDS,
     PLAN_FIELDS,
     SNAPSHOT_FIELDS,
     bench_document,
+    fault_bench_document,
     plan_document,
     snapshot_document,
 )
@@ -51,12 +56,14 @@ from tui.plain_frame import draw_frame
 from tui.plan_report import draw_plan_report
 from tui.renderables.look import Look
 from tui.ring_setup import make_store, store_sample_keys
+from tui.server_names import server_names
 
 _PROGRAM = "ringtop"
 _COMPLETION_VARIABLE = "_RINGTOP_COMPLETE"
 _FAILED = 1
 _DASHBOARD_RATE = 500.0
 _BENCH_SECONDS = 5.0
+_FAULT_SERVERS = 5
 _LONGEST_BENCH_SECONDS = 86_400.0
 _HELP_WIDTH = 90
 _EPILOG_WIDTH = 76
@@ -101,6 +108,7 @@ those would live. Nothing is written to disk, and no server is contacted.
 Examples:
   ringtop                               the dashboard; ? shows its keys
   ringtop --servers 6 --workload A      six servers, half the load writes
+  ringtop --servers 5 --replicas 3      each key on three: crash one with x
   ringtop --keys-from keys.txt          your own keys, one a line
   redis-cli --scan | ringtop --keys-from -
   ringtop --once                        one picture, as text
@@ -147,6 +155,8 @@ def ringtop(
     *,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
+    replicas: int,
+    consistency: Consistency,
     keys: int,
     keys_from: str | None,
     strict: bool,
@@ -189,7 +199,7 @@ def ringtop(
         seed=seed,
     )
     with (
-        _store_with(servers, virtual_nodes) as store,
+        _store_with(servers, virtual_nodes, replicas, consistency) as store,
         LoadGenerator(store, settings) as load,
     ):
         if keys_from is not None:
@@ -264,6 +274,8 @@ def plan(
     *,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
+    replicas: int,
+    consistency: Consistency,
     added: str | None,
     removed: str | None,
     weight: float | None,
@@ -279,7 +291,7 @@ def plan(
     if weight is not None and added is None:
         raise click.UsageError("--weight is that of the server to --add", context)
     _check_key_options(context, own=keys_from is not None, samples=keys_from is None)
-    with _store_with(servers, virtual_nodes) as store:
+    with _store_with(servers, virtual_nodes, replicas, consistency) as store:
 
         def make_plan() -> Plan:
             with arguments_checked_by_core():
@@ -295,7 +307,7 @@ def plan(
             store_sample_keys(LoadGenerator(store, LoadSettings(key_count=keys)))
         made = make_plan()
     if as_json:
-        write_json(plan_document(made, _kind_of_keys(keys_from)))
+        write_json(plan_document(made, _kind_of_keys(keys_from), replicas))
         return 0
     whose = _whose_keys(made, keys_from)
     _print(lambda width, look: draw_plan_report(made, whose, width, look), ascii_only=ascii_only)
@@ -309,17 +321,30 @@ Run a load without a screen, and print how fast the store was.
 
 Errors are counted by their type; the exit status is 1 if there were any.
 
+With --faults, one of five servers crashes under the load and is brought back, with every key on
+three of them. Each writer remembers what was acknowledged, and all of it is read back at the end;
+the exit status is 1 if an operation failed once the crash was detected, an acknowledged write was
+lost, or the replicas are not equal at the end.
+
 \b
 Examples:
   ringtop bench
   ringtop bench --workload A --threads 8 --seconds 30
   ringtop bench --operations 1000000 --json | jq .operations_per_second
+  ringtop bench --faults --workload A
 """,
     epilog=f"""\
 \b
 Fields of --json:
 {BENCH_FIELDS}
+
+\b
+Fields of --faults --json:
+{FAULT_BENCH_FIELDS}
 """,
+)
+@click.option(
+    "--faults", is_flag=True, help="Lose a server under the load, and check what was promised."
 )
 @click.option(
     "--seconds",
@@ -346,8 +371,11 @@ Fields of --json:
 )
 @json_option
 @ascii_option
+@click.pass_context
 def bench(
+    context: click.Context,
     *,
+    faults: bool,
     seconds: float | None,
     operations: int | None,
     workload: Workload,
@@ -356,6 +384,8 @@ def bench(
     seed: int,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
+    replicas: int,
+    consistency: Consistency,
     keys: int,
     value_size: int,
     as_json: bool,
@@ -370,9 +400,29 @@ def bench(
         value_size=value_size,
         seed=seed,
     )
+    if faults:
+        if operations is not None:
+            raise click.UsageError("--faults takes --seconds, and no --operations", context)
+        if context.get_parameter_source("servers") is not ParameterSource.COMMANDLINE:
+            servers = tuple(ServerSpec(name) for name in server_names(_FAULT_SERVERS))
+        if context.get_parameter_source("replicas") is not ParameterSource.COMMANDLINE:
+            replicas = FEWEST_REPLICAS
+        if min(replicas, len(servers)) < FEWEST_REPLICAS:
+            raise click.UsageError(
+                f"--faults needs {FEWEST_REPLICAS} servers and --replicas {FEWEST_REPLICAS} or "
+                "more: with fewer, no quorum survives a crash",
+                context,
+            )
+        return _bench_with_faults(
+            _store_with(servers, virtual_nodes, replicas, consistency),
+            settings,
+            seconds or _BENCH_SECONDS,
+            as_json=as_json,
+            ascii_only=ascii_only,
+        )
     if seconds is None and operations is None:
         seconds = _BENCH_SECONDS
-    with _store_with(servers, virtual_nodes) as store:
+    with _store_with(servers, virtual_nodes, replicas, consistency) as store:
         load = LoadGenerator(store, settings)
         store_sample_keys(load)
         result = run_bench(load, seconds, operations)
@@ -384,9 +434,30 @@ def bench(
     return _FAILED if result.had_errors else 0
 
 
-def _store_with(servers: Sequence[ServerSpec], virtual_nodes: int) -> KeyValueStore:
+def _bench_with_faults(
+    store: KeyValueStore,
+    settings: LoadSettings,
+    seconds: float,
+    *,
+    as_json: bool,
+    ascii_only: bool,
+) -> int:
+    """Lose a server under load, and print what that meant."""
+    with store:
+        result = run_fault_bench(store, settings, seconds)
+        ring = store.snapshot()
+    if as_json:
+        write_json(fault_bench_document(result, ring))
+    else:
+        _print(lambda _, look: draw_fault_bench_report(result, ring, look), ascii_only=ascii_only)
+    return _FAILED if result.broken else 0
+
+
+def _store_with(
+    servers: Sequence[ServerSpec], virtual_nodes: int, replicas: int, consistency: Consistency
+) -> KeyValueStore:
     with arguments_checked_by_core():
-        return make_store(servers, virtual_nodes)
+        return make_store(servers, virtual_nodes, replicas, consistency)
 
 
 def _print(draw: Callable[[int, Look], Text], *, ascii_only: bool) -> None:
@@ -428,5 +499,7 @@ def _kind_of_keys(keys_from: str | None) -> str:
 def _whose_keys(made: Plan, keys_from: str | None) -> str:
     total = counted(made.total_keys, "key")
     if keys_from is None:
-        return f"Counted with {total} made up as a sample; --keys-from counts yours."
-    return f"Counted with {total} from {named(keys_from)}; the sizes are those of its lines."
+        whose = f"Counted with {total} made up as a sample; --keys-from counts yours."
+    else:
+        whose = f"Counted with {total} from {named(keys_from)}; the sizes are those of its lines."
+    return whose if made.replicas == 1 else f"{whose}\nThe bars count each key at its primary."

@@ -5,7 +5,8 @@ value is a whole number, a decimal number, a string, a list or an object: no nul
 Fractions go from 0 to 1; ``_ms`` is milliseconds since 1970-01-01 UTC, ``_ns`` nanoseconds. Text
 from outside has its invisible characters spelled out.
 
-`SNAPSHOT_FIELDS`, `PLAN_FIELDS` and `BENCH_FIELDS` list what there is, for the help.
+`SNAPSHOT_FIELDS`, `PLAN_FIELDS`, `BENCH_FIELDS` and `FAULT_BENCH_FIELDS` list what there is, for
+the help.
 """
 
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from core.safe_text import visible
 from core.workload.load_settings import LoadSettings
 from core.workload.load_snapshot import LoadSnapshot
 from tui.bench import BenchResult
+from tui.fault_bench import FaultBenchResult
 from tui.observation import Observation
 from tui.output import Json
 from tui.view_model import event_line
@@ -25,10 +27,14 @@ from tui.view_model import event_line
 _LATENCY_FIELDS = "mean_ns, p50_ns, p99_ns, p999_ns, maximum_ns"
 
 SNAPSHOT_FIELDS = f"""\
-ringtop, taken_at_ms, epoch, virtual_nodes_per_node, total_keys,
-peak_to_average
-servers[]: id, state, weight, vnodes, share, keys, reads, writes,
-  operations_per_second
+ringtop, taken_at_ms, epoch, virtual_nodes_per_node,
+replication_factor, consistency (strong, eventual), total_keys,
+under_replicated_keys, peak_to_average
+servers[]: id, state (up, joining, leaving, catching up, down), weight,
+  vnodes, share, keys, reads, writes, operations_per_second, hints,
+  stripes_behind, faults {{slow_ms, failing_calls, partitioned (0, 1)}}
+recoveries[]: server_id, state (running, waiting, finished), fraction,
+  hints, compared, copied, seconds, error
 load: state (running, stopped, failed), workload, distribution,
   threads, rate_per_thread (0: max), keys, seconds, operations,
   failed_operations, misses, operations_per_second,
@@ -38,24 +44,39 @@ events[]: sequence, at_ms, type, text"""
 
 PLAN_FIELDS = """\
 ringtop, change (add, remove), server_id, weight, keys_from (sample,
-  file, standard input), total_keys, keys_moved, bytes_moved,
-  fraction_moved, ideal_fraction, peak_to_average_before,
-  peak_to_average_after
+  file, standard input), replication_factor, total_keys, keys_moved
+  (each copy of a key that moves), bytes_moved, keys_lost,
+  fraction_moved, ideal_fraction (of all keys; above 1 with several
+  replicas), peak_to_average_before, peak_to_average_after
 servers[]: id, keys_before, keys_after
 transfers[]: source, target, keys, bytes
 warnings[]: text"""
 
 BENCH_FIELDS = f"""\
 ringtop, workload, distribution, threads, rate_per_thread (0: max),
-  servers, virtual_nodes_per_node, keys, value_size, seed, seconds,
-  operations, failed_operations, misses, operations_per_second,
+  servers, virtual_nodes_per_node, replication_factor, consistency,
+  keys, value_size, seed, seconds, operations, failed_operations,
+  misses, operations_per_second,
   {_LATENCY_FIELDS}
 kinds {{kind: ...}}: operations, operations_per_second,
   {_LATENCY_FIELDS}
 errors {{type: count}}"""
 
+FAULT_BENCH_FIELDS = """\
+ringtop, workload, distribution, threads, rate_per_thread (0: max),
+  servers, virtual_nodes_per_node, replication_factor, consistency,
+  keys, value_size, seed, crashed
+phases[]: name (before, down, catching up, after), seconds, operations,
+  operations_per_second, failed_operations, p99_ns, maximum_ns
+failed_before_detection, failed_after_detection (0 is promised),
+  acknowledged_writes, lost_writes (0 is promised)
+recovery: seconds, copied, hints, compared, finished (0, 1)
+replicas_equal (0, 1), keys_compared, under_replicated_keys
+broken[]: the promises that were broken, in words"""
+
 # Of an error's text; the core has cut it already.
 _TEXT_CHARACTERS = 300
+_MILLISECONDS = 1_000
 
 
 def snapshot_document(seen: Observation) -> dict[str, Json]:
@@ -67,7 +88,10 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
         "taken_at_ms": store.taken_at_ms,
         "epoch": store.epoch,
         "virtual_nodes_per_node": store.virtual_nodes_per_node,
+        "replication_factor": store.replication_factor,
+        "consistency": store.consistency.value,
         "total_keys": store.total_keys,
+        "under_replicated_keys": store.under_replicated_keys,
         "peak_to_average": float(store.peak_to_average),
         "servers": [
             {
@@ -80,8 +104,28 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
                 "reads": server.reads,
                 "writes": server.writes,
                 "operations_per_second": rates.get(server.server_id) or 0.0,
+                "hints": server.hints,
+                "stripes_behind": server.stripes_behind,
+                "faults": {
+                    "slow_ms": float(server.faults.slow_seconds * _MILLISECONDS),
+                    "failing_calls": server.faults.failing_calls,
+                    "partitioned": int(server.faults.partitioned),
+                },
             }
             for server in store.servers
+        ],
+        "recoveries": [
+            {
+                "server_id": recovery.server_id,
+                "state": recovery.state.value,
+                "fraction": float(recovery.fraction),
+                "hints": recovery.hints,
+                "compared": recovery.compared,
+                "copied": recovery.copied,
+                "seconds": float(recovery.seconds),
+                "error": recovery.error or "",
+            }
+            for recovery in store.recoveries
         ],
         "load": _load(seen),
         "events": [
@@ -96,12 +140,13 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
     }
 
 
-def plan_document(plan: Plan, keys_from: str) -> dict[str, Json]:
+def plan_document(plan: Plan, keys_from: str, replication_factor: int = 1) -> dict[str, Json]:
     """Return what a plan would move.
 
     Args:
         plan: the plan.
         keys_from: whose keys it counts.
+        replication_factor: on how many servers each key is to lie.
     """
     return {
         "ringtop": __version__,
@@ -109,9 +154,11 @@ def plan_document(plan: Plan, keys_from: str) -> dict[str, Json]:
         "server_id": plan.server_id,
         "weight": float(plan.weight),
         "keys_from": keys_from,
+        "replication_factor": replication_factor,
         "total_keys": plan.total_keys,
         "keys_moved": plan.keys_moved,
         "bytes_moved": plan.bytes_moved,
+        "keys_lost": plan.keys_lost,
         "fraction_moved": float(plan.fraction_moved),
         "ideal_fraction": float(plan.ideal_fraction),
         "peak_to_average_before": float(plan.peak_to_average_before),
@@ -138,6 +185,8 @@ def bench_document(result: BenchResult, store: StoreSnapshot) -> dict[str, Json]
         **_settings(settings),
         "servers": len(store.servers),
         "virtual_nodes_per_node": store.virtual_nodes_per_node,
+        "replication_factor": store.replication_factor,
+        "consistency": store.consistency.value,
         "keys": settings.key_count,
         "value_size": settings.value_size,
         "seed": settings.seed,
@@ -156,6 +205,50 @@ def bench_document(result: BenchResult, store: StoreSnapshot) -> dict[str, Json]
             for kind, latency in result.kinds.items()
         },
         "errors": _errors(result.load.errors),
+    }
+
+
+def fault_bench_document(result: FaultBenchResult, store: StoreSnapshot) -> dict[str, Json]:
+    """Return what losing a server under load meant."""
+    settings, recovery = result.settings, result.recovery
+    return {
+        "ringtop": __version__,
+        **_settings(settings),
+        "servers": len(store.servers),
+        "virtual_nodes_per_node": store.virtual_nodes_per_node,
+        "replication_factor": store.replication_factor,
+        "consistency": store.consistency.value,
+        "keys": settings.key_count,
+        "value_size": settings.value_size,
+        "seed": settings.seed,
+        "crashed": result.crashed,
+        "phases": [
+            {
+                "name": name,
+                "seconds": interval.seconds,
+                "operations": interval.operations,
+                "operations_per_second": float(interval.operations_per_second),
+                "failed_operations": interval.failed_operations,
+                "p99_ns": interval.latency.p99_ns,
+                "maximum_ns": interval.latency.maximum_ns,
+            }
+            for name, interval in result.phases.items()
+        ],
+        "failed_before_detection": result.failed_before_detection,
+        "failed_after_detection": result.failed_after_detection,
+        "acknowledged_writes": result.acknowledged_writes,
+        "lost_writes": result.lost_writes,
+        "recovery": {
+            "seconds": float(recovery.seconds),
+            "copied": recovery.copied,
+            "hints": recovery.hints,
+            "compared": recovery.compared,
+            "finished": int(result.recovered),
+        },
+        "replicas_equal": int(result.replicas_equal),
+        "keys_compared": result.doctor.keys,
+        "under_replicated_keys": result.under_replicated_keys,
+        "broken": list(result.broken),
     }
 
 

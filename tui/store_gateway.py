@@ -15,10 +15,12 @@ from datetime import tzinfo
 from typing import ParamSpec, TypeVar
 
 from core.clock import Clock, SystemClock
+from core.cluster.failover import CrashPreview
 from core.cluster.migration import MigrationState
 from core.cluster.plan import Plan
-from core.cluster.snapshot import KeyPlacement
-from core.errors import NoServersError, StoreError
+from core.cluster.snapshot import KeyPlacement, ServerState
+from core.errors import NoServersError, StoreError, UnknownServerError
+from core.servers.faults import FaultInjector
 from core.store import KeyValueStore
 from core.workload.load_generator import LoadGenerator
 from core.workload.load_settings import MAX_THREADS
@@ -43,8 +45,9 @@ Answer = KeyPlacement | PositionPlacement | StoreError
 
 # Over how long rates and percentiles of the load are taken: less would jump about.
 _LOAD_SECONDS = 1.0
-# One command may wait for a load that is being prepared while another ends it.
-_COMMANDS_AT_ONCE = 2
+# One command may wait for a load that is being prepared while another ends it, and plans wait for
+# servers that were made slow while another command heals them.
+_COMMANDS_AT_ONCE = 6
 
 
 class ReadOnlyError(StoreError):
@@ -52,6 +55,29 @@ class ReadOnlyError(StoreError):
 
     def __init__(self) -> None:
         super().__init__("read only: start without --readonly to change anything")
+
+
+class NothingToRecoverError(StoreError):
+    """A server was to be recovered that is well."""
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"{server_id} is well: there is nothing to recover")
+
+
+class AlreadyDownError(StoreError):
+    """A server was to crash that is down."""
+
+    def __init__(self, server_id: str) -> None:
+        super().__init__(f"{server_id} is down already: recover it first")
+
+
+class NoFaultInjectorError(StoreError):
+    """A server was to misbehave, and nothing can make it."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this store can't simulate faults: make it with KeyValueStore(faults=FaultInjector())"
+        )
 
 
 class NoMigrationError(StoreError):
@@ -158,8 +184,11 @@ class StoreGateway:
     def close(self) -> None:
         """End the threads, and return when none is left; the store and the load go on.
 
-        The preparation of a load is cut short.
+        The preparation of a load is cut short, and slow servers are slow no more: what is under
+        way would wait for them.
         """
+        if self._store.faults is not None:
+            self._store.faults.heal_all()
         with self._wake:
             self._closed = True
             self._wake.notify_all()
@@ -193,10 +222,12 @@ class StoreGateway:
 
     def frame(self) -> Frame:
         """Take a frame now. O(servers x stripes), and more when the ring changes."""
-        with self._folding, right_of_way:
-            load = self._load_now()
-            self._view = fold(self._store.snapshot(), load, self._view, zone=self._zone)
+        with self._folding:
+            with right_of_way:
+                load = self._load_now()
+                self._view = fold(self._store.snapshot(), load, self._view, zone=self._zone)
             question = self._question
+            # A server that is slow keeps this thread waiting, and must not keep the load.
             lookup = None
             if question is not None and (answer := self._answer(question)) is not None:
                 lookup = Lookup(question, answer)
@@ -232,10 +263,45 @@ class StoreGateway:
         self._refuse_if_readonly()
         return self._store.plan_remove_server(server_id)
 
-    def commit(self, plan: Plan) -> None:
-        """Begin to carry out a plan."""
+    def commit(self, plan: Plan, *, force: bool = False) -> None:
+        """Begin to carry out a plan; with `force` also one that gives up keys for good."""
         self._refuse_if_readonly()
-        self._store.commit(plan, keys_per_second=self._keys_per_second)
+        self._store.commit(plan, keys_per_second=self._keys_per_second, force=force)
+
+    def plan_crash(self, server_id: str) -> CrashPreview:
+        """Return what the crash of a server would lose."""
+        self._refuse_if_readonly()
+        if self._is_down(server_id):
+            raise AlreadyDownError(server_id)
+        return self._store.plan_crash(server_id)
+
+    def crash_server(self, server_id: str) -> None:
+        """Let a server crash."""
+        self._refuse_if_readonly()
+        if not self._store.crash_server(server_id):
+            raise AlreadyDownError(server_id)
+
+    def recover_server(self, server_id: str) -> None:
+        """Bring a server back; it catches up in the background."""
+        self._refuse_if_readonly()
+        if self._store.begin_recovery(server_id) is None:
+            raise NothingToRecoverError(server_id)
+
+    def slow_down(self, server_id: str, seconds: float) -> None:
+        """Let each call of a server take longer."""
+        self._faults_of(server_id).slow(server_id, seconds)
+
+    def fail_next(self, server_id: str, calls: int) -> None:
+        """Let the next calls of a server fail."""
+        self._faults_of(server_id).fail_next(server_id, calls)
+
+    def partition(self, server_id: str) -> None:
+        """Let a server be out of reach."""
+        self._faults_of(server_id).partition(server_id)
+
+    def heal(self, server_id: str) -> None:
+        """End every fault of a server."""
+        self._faults_of(server_id).heal(server_id)
 
     def toggle_migration(self) -> None:
         """Pause the migration that runs, or resume the one that is paused."""
@@ -329,6 +395,22 @@ class StoreGateway:
         before = loads[0] if loads else None
         loads.append(now)
         return load_view(now, before)
+
+    def _is_down(self, server_id: str) -> bool:
+        return any(
+            server.server_id == server_id and server.state is ServerState.DOWN
+            for server in self._store.snapshot().servers
+        )
+
+    def _faults_of(self, server_id: str) -> FaultInjector:
+        """Return what makes a server misbehave."""
+        self._refuse_if_readonly()
+        faults = self._store.faults
+        if faults is None:
+            raise NoFaultInjectorError
+        if server_id not in self._store.get_servers():
+            raise UnknownServerError(server_id)
+        return faults
 
     def _refuse_if_readonly(self) -> None:
         if self.readonly:

@@ -218,6 +218,7 @@ class Migration:
                 fraction=plan.fraction_moved,
                 ideal_fraction=plan.ideal_fraction,
                 peers=len(plan.peers),
+                replicas=plan.replicas,
             )
         )
 
@@ -436,6 +437,7 @@ class Migration:
                     cancelled=cancelled,
                     keys=self._keys_moved,
                     seconds=self._clock.monotonic() - self._began_at,
+                    replicas=self.plan.replicas,
                 )
             )
             self._changed.notify_all()

@@ -76,6 +76,11 @@ class Plan:
         return sum(transfer.keys for transfer in self.transfers)
 
     @property
+    def replicas(self) -> int:
+        """On how many servers a key that moves lies afterwards; at least 1."""
+        return max((len(change.new_replicas) for change in self.changes), default=1) or 1
+
+    @property
     def peers(self) -> frozenset[str]:
         """The servers that give to, or take from, the one that changes, and from each other."""
         named = {name for transfer in self.transfers for name in transfer[:2]}

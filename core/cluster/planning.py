@@ -37,7 +37,10 @@ def make_plan(
     moved = _Moved()
     for change in changes:
         moved.count(shards, change)
-    keys_after = {name: keys_before.get(name, 0) + moved.primaries[name] for name in after.servers}
+    # Keys that go while they are counted were counted once and may be missing the second time.
+    keys_after = {
+        name: max(0, keys_before.get(name, 0) + moved.primaries[name]) for name in after.servers
+    }
     lost = keys_lost(shards, server_id) if kind is ChangeKind.REMOVE else 0
     return Plan(
         kind=kind,
@@ -138,9 +141,9 @@ def _warnings(
     if kind is ChangeKind.REMOVE and not after.weights:
         warnings.append("no server remains: nothing can be written until one is added")
     if 0 < len(after.weights) < shards.replication_factor:
+        left = "1 server" if len(after.weights) == 1 else f"{len(after.weights)} servers"
         warnings.append(
-            f"{len(after.weights)} servers can't hold {shards.replication_factor} replicas of a "
-            "key: add more"
+            f"{left} can't hold {shards.replication_factor} replicas of a key: add more"
         )
     peak = peak_to_average(keys_after, after)
     if len(after.weights) > 1 and peak > _UNEVEN:

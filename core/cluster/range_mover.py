@@ -151,20 +151,28 @@ class RangeMover:
     def _targets(
         self, old: Owners, new: Owners, stripe: int, source: Replica | None
     ) -> list[Replica]:
-        """Return who to copy to: the servers that gain the range and are current in the stripe.
+        """Return who to copy to: the servers that gain the range, but for those that are down.
 
-        The others catch up when they can: they would hold the range without counting for it. A
-        server that only waits for its hints does not hold it either, for hints may overflow.
+        What is down lost all it held, and is compared with the others when it is back. One that is
+        up must be current: it would otherwise hold the range without counting for it, and be taken
+        for complete as soon as its hints for other ranges of the stripe were delivered.
 
         Raises:
-            ServerUnavailableError: after the move nobody would hold what is held now.
+            ServerUnavailableError: one of them can't catch up now, or nobody would hold what is
+                held now.
         """
         if source is None:
             return []
         replicas = {server_id: self._shards.replicas[server_id] for server_id in new}
-        gaining = [replicas[server_id] for server_id in new if server_id not in old]
+        targets = [
+            replicas[server_id]
+            for server_id in new
+            if server_id not in old and not replicas[server_id].down
+        ]
+        for replica in targets:
+            if not self._become_current(replica, stripe):
+                raise ServerUnavailableError([replica.server_id])
         staying = [replicas[server_id] for server_id in new if server_id in old]
-        targets = [replica for replica in gaining if self._become_current(replica, stripe)]
         if targets or any(replica.current(stripe) for replica in staying):
             return targets
         if any(self._become_current(replica, stripe) for replica in staying):

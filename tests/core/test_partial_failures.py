@@ -1,5 +1,7 @@
 """What holds while some calls of a server fail and others do not, and while hints overflow."""
 
+import contextlib
+
 import pytest
 
 from core import (
@@ -173,6 +175,31 @@ def test_a_move_lets_the_server_catch_up_that_is_to_hold_the_range() -> None:
     finish(faulty.store.commit(faulty.store.plan_remove_server("alpha"), start=False))
     faulty.become_calm()
     assert len(faulty.store) == 20
+
+
+def test_a_server_that_gains_a_range_while_it_waits_for_hints_gets_the_whole_range() -> None:
+    """Its hints are of one range; delivered, they must not make it count for another."""
+    faulty = Faulty(
+        replication_factor=2,
+        hash_function=lambda text, seed, signed: murmur3(text, seed, signed) >> 8,
+    )
+    content = {f"key-{number}": f"value {number}" for number in range(100)}
+    faulty.store.set_many(content)
+    faulty.faults.partition("charlie")
+    for key in content:
+        faulty.store.set(key, content[key], write_level="one")
+    assert all(server.stripes_behind in (0, 4) for server in faulty.store.snapshot().servers)
+    migration = faulty.store.commit(faulty.store.plan_remove_server("bravo"), start=False)
+    with contextlib.suppress(MigrationFailedError):
+        finish(migration)
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    if not migration.over:
+        finish(migration)
+    faulty.become_calm()
+    faulty.store.check_invariants()
+    faulty.store.crash_server("alpha")
+    assert faulty.store.get_many(content) == content
 
 
 def test_a_removed_key_stays_removed_when_nobody_has_everything() -> None:

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from core import ManualClock, Migration, MigrationState, ServerState
+from core import FaultInjector, ManualClock, Migration, MigrationState, ServerState
 from tests.support import SERVERS, filled, store_with
 
 
@@ -102,3 +102,9 @@ def test_while_a_change_is_turned_back_the_server_goes_the_other_way(
 def halfway(migration: Migration) -> None:
     while migration.progress.fraction < 0.5:
         migration.step()
+
+
+def test_a_store_tells_what_injects_its_faults() -> None:
+    faults = FaultInjector()
+    assert store_with(faults=faults).faults is faults
+    assert store_with().faults is None

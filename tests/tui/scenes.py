@@ -5,11 +5,13 @@ which a still app has none of.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC
 from random import Random
 from types import MappingProxyType
 
 from core import (
+    FaultInjector,
     KeyValueStore,
     LatencyHistogram,
     LoadGenerator,
@@ -20,6 +22,8 @@ from core import (
     MigrationState,
     OperationKind,
     Plan,
+    QuorumError,
+    ServerUnavailableError,
     Workload,
 )
 from core.metrics import LatencyRecorder
@@ -73,6 +77,8 @@ class Scene:
         keys: how many keys there are.
         vnodes: of each server.
         loaded: whether a load seems to run.
+        replicas: on how many servers each key lies.
+        background: whether servers catch up by themselves, and not by `catch_up` alone.
     """
 
     def __init__(
@@ -82,9 +88,18 @@ class Scene:
         vnodes: int = VNODES,
         *,
         loaded: bool = True,
+        replicas: int = 1,
+        background: bool = False,
     ) -> None:
         self.clock = ManualClock()
-        self.store = KeyValueStore(vnodes, clock=self.clock)
+        self.faults = FaultInjector(self.clock)
+        self.store = KeyValueStore(
+            vnodes,
+            clock=self.clock,
+            replication_factor=replicas,
+            faults=self.faults,
+            background=background,
+        )
         for server_id in servers:
             self.store.add_server(server_id)
         self.names = [f"user:{number}" for number in range(keys)]
@@ -110,7 +125,8 @@ class Scene:
         for _ in range(frames):
             reads = self._random.randrange(_FEWEST_READS, _MOST_READS) if self.names else 0
             for _ in range(reads):
-                self.store.get(self._random.choice(self.names))
+                with suppress(ServerUnavailableError):  # it lay on a server that is down
+                    self.store.get(self._random.choice(self.names))
             if isinstance(self.load, ScriptedLoad):
                 self.load.count(reads)
             self.clock.advance(FRAME_SECONDS)
@@ -127,6 +143,20 @@ class Scene:
     def be_removing(self, server_id: str, chunks: int) -> None:
         """Be in the middle of removing a server; some of its keys have moved already."""
         self._be_moving(self.store.plan_remove_server(server_id), chunks)
+
+    def lose(self, server_id: str, writes: int = 0) -> None:
+        """Let a server crash, and write to some keys while it is away."""
+        self.store.crash_server(server_id)
+        for name in self.names[:writes]:
+            with suppress(QuorumError):  # of a key that lay there alone
+                self.store.set(name, f"new value of {name}")
+
+    def catch_up(self, server_id: str, steps: int) -> None:
+        """Bring a server back, and let it catch up in some parts of the ring."""
+        recovery = self.store.begin_recovery(server_id)
+        assert recovery is not None
+        for _ in range(steps):
+            recovery.step()
 
     def _begin(self, plan: Plan, chunks: int) -> Migration:
         migration = self.store.commit(plan, start=False)

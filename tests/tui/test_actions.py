@@ -45,13 +45,17 @@ def test_the_footer_keeps_what_matters_most_first() -> None:
     shown = footer_actions()
     assert [action.footer_rank for action in shown] == list(range(1, len(shown) + 1))
     assert [action.id for action in shown[:3]] == ["help", "quit", "lookup"]
-    # On 80 cells, " key Title " for each of them still fits.
-    assert sum(cell_len(f" {action.key_label} {action.title} ") for action in shown) <= 80
+    # On 80 cells, " key Title " for each of these still fits; crashes and faults go first.
+    kept = [action for action in shown if action.group is not Group.FAILURES]
+    assert sum(cell_len(f" {action.key_label} {action.title} ") for action in kept) <= 80
+    assert [action.group for action in shown[len(kept) :]] == [Group.FAILURES] * (
+        len(shown) - len(kept)
+    )
 
 
 def test_whatever_changes_the_store_is_refused_to_a_reader() -> None:
     destructive = {action.group for action in ACTIONS if action.destructive}
-    assert destructive == {Group.SERVERS, Group.MIGRATION, Group.LOAD}
+    assert destructive == {Group.SERVERS, Group.FAILURES, Group.MIGRATION, Group.LOAD}
     harmless = {action.id for action in ACTIONS if not action.destructive}
     assert {"lookup", "pause_picture", "sort_next", "quit"} <= harmless
     assert not harmless & {"add_server", "remove_server", "cancel_migration", "toggle_load"}

@@ -222,7 +222,7 @@ def test_once_prints_one_picture(capsys: Capture) -> None:
     assert outcome.messages == ""
     assert "\x1b" not in outcome.output
     lines = outcome.output.splitlines()
-    assert lines[0].startswith("ringtop  ● 2 up  500 keys")
+    assert lines[0].startswith("ringtop  ● 2 up  N=1 strong  500 keys")
     assert max(map(len, lines)) <= 100
     for words in ("node1", "node2", "Keys", "Load", "Events", "joined"):
         assert words in outcome.output

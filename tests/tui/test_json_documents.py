@@ -35,7 +35,10 @@ SNAPSHOT = {
     "taken_at_ms": int,
     "epoch": int,
     "virtual_nodes_per_node": int,
+    "replication_factor": int,
+    "consistency": str,
     "total_keys": int,
+    "under_replicated_keys": int,
     "peak_to_average": float,
     "servers": [
         {
@@ -48,6 +51,21 @@ SNAPSHOT = {
             "reads": int,
             "writes": int,
             "operations_per_second": float,
+            "hints": int,
+            "stripes_behind": int,
+            "faults": {"slow_ms": float, "failing_calls": int, "partitioned": int},
+        }
+    ],
+    "recoveries": [
+        {
+            "server_id": str,
+            "state": str,
+            "fraction": float,
+            "hints": int,
+            "compared": int,
+            "copied": int,
+            "seconds": float,
+            "error": str,
         }
     ],
     "load": {"state": str, **SETTINGS, "keys": int, **DONE, **LATENCY, "errors": {"*": int}},
@@ -59,8 +77,10 @@ PLAN = {
     "server_id": str,
     "weight": float,
     "keys_from": str,
+    "replication_factor": int,
     "total_keys": int,
     "keys_moved": int,
+    "keys_lost": int,
     "bytes_moved": int,
     "fraction_moved": float,
     "ideal_fraction": float,
@@ -75,6 +95,8 @@ BENCH = {
     **SETTINGS,
     "servers": int,
     "virtual_nodes_per_node": int,
+    "replication_factor": int,
+    "consistency": str,
     "keys": int,
     "value_size": int,
     "seed": int,

@@ -99,6 +99,42 @@ async def _paste_a_hostile_id(driven: Driven) -> None:
     await driven.pilot.pause()
 
 
+def _replicated() -> Scene:
+    return Scene(keys=4_000, replicas=3)
+
+
+async def _crash(driven: Driven) -> None:
+    driven.scene.lose("charlie", writes=300)
+    driven.scene.pass_time(driven.app, 4)
+
+
+async def _crash_and_come_back(driven: Driven) -> None:
+    await _crash(driven)
+    driven.scene.catch_up("charlie", steps=600)
+    driven.scene.pass_time(driven.app, 2)
+
+
+async def _put_faults(driven: Driven) -> None:
+    driven.scene.faults.slow("alpha", 0.05)
+    driven.scene.faults.fail_next("bravo", 100)
+    driven.scene.faults.partition("delta")
+    driven.app.request_frame()
+
+
+async def _ask_for_troubled_replicas(driven: Driven) -> None:
+    store = driven.scene.store
+    store.set("session:7", "in the basket: 3", ttl=90.0)
+    await _crash_and_come_back(driven)
+    await driven.type("/session:7")
+
+
+async def _ask_for_a_lost_key(driven: Driven) -> None:
+    store = driven.scene.store
+    key = next(key for key in driven.scene.names if store.get_server_for_key(key) == "charlie")
+    await _crash(driven)
+    await driven.type(f"/{key}")
+
+
 def _long_names() -> Scene:
     return Scene((LONGEST_ID, f"{LONGEST_ID[:-1]}y", "10.0.12.31:6379", "b"), keys=2_000)
 
@@ -144,6 +180,15 @@ STATES: dict[str, State] = {
     "hostile_emoji": State(steps=(asks(EMOJI_KEY, FAMILIES), presses("5", "m"))),
     "hostile_id": State(steps=(presses("a", "ctrl+a", "ctrl+k"), _paste_a_hostile_id)),
     "long_names": State(_long_names, (types("/user:7"),)),
+    "crash": State(steps=(presses("down", "x"),)),
+    "crash_replicated": State(_replicated, (presses("down", "x"),)),
+    "down": State(_replicated, (_crash,)),
+    "down_alone": State(steps=(_crash,)),
+    "catching_up": State(_replicated, (_crash_and_come_back,)),
+    "remove_dead": State(steps=(_crash, presses("down", "down", "d"))),
+    "faults_menu": State(_replicated, (_put_faults, presses("f"))),
+    "faulty": State(_replicated, (_put_faults,)),
+    "lookup_replicas": State(_replicated, (_ask_for_troubled_replicas,)),
     "light": State(steps=(types("/user:1001"),), options={"theme": "ringtop-light"}),
 }
 SMALL_STATES: dict[str, State] = {
@@ -151,6 +196,13 @@ SMALL_STATES: dict[str, State] = {
     "remove_last": State(_alone, (presses("d"),)),
     "remove_long_names": State(_long_names, (presses("end", "d"),)),
     "remove_light": State(steps=(presses("d"),), options={"theme": "ringtop-light"}),
+    "crash_last_quorum": State(_replicated, (_crash, presses("x"))),
+    "lookup_replicas_maximized": State(
+        _replicated, (_ask_for_troubled_replicas, presses("enter", "5", "m"))
+    ),
+    "lookup_lost": State(steps=(_ask_for_a_lost_key,)),
+    "down_ascii": State(_replicated, (_crash,), {"ascii_only": True}),
+    "down_light": State(_replicated, (_crash,), {"theme": "ringtop-light"}),
     "lookup_position": State(steps=(presses("right", "right"),)),
     "lookup_maximized": State(steps=(types("/user:1001"), presses("enter", "5", "m"))),
     "hostile_missing": State(steps=(asks(HOSTILE["bidi"]),)),

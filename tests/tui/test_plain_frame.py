@@ -50,7 +50,7 @@ def moving_ring() -> KeyValueStore:
 def test_it_says_what_the_dashboard_says(store: KeyValueStore) -> None:
     view = view_of(store)
     lines = frame(view)
-    assert lines[0].startswith("ringtop  ● 3 up  1,200 keys")
+    assert lines[0].startswith("ringtop  ● 3 up  N=1 strong  1,200 keys")
     assert lines[0].endswith("22:13:20")
     rows = [line.split() for line in lines[3:6]]
     # In the order in which people count.

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from tui.formatting import safe, signed_percent, whole
 from tui.renderables.look import DIM, Look
-from tui.view_model import KeyBar
+from tui.view_model import KeyBar, Tone
 
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 _FULL, _COMING, _GOING = "█", "░", "▒"
@@ -52,7 +52,7 @@ def lay_out_bars(bars: Sequence[KeyBar], width: int, look: Look) -> BarLayout:
         look: whether to draw in ASCII.
     """
     letter = max((len(bar.mark.letter) for bar in bars), default=0)
-    count = max((len(whole(bar.keys)) for bar in bars), default=0)
+    count = max((cell_len(_count(bar)) for bar in bars), default=0)
     trail = max((cell_len(_trail(bar, look)[0]) for bar in bars), default=0)
     room = width - letter - count - 3 * _GAP
     # A third of the line, and more where the shortest bar leaves more.
@@ -86,9 +86,13 @@ def draw_bar_line(bar: KeyBar, layout: BarLayout, look: Look) -> Text:
     line = Text(no_wrap=True, end="")
     line.append(f"{bar.mark.letter:<{layout.letter}} {name}{padding}", style)
     if layout.bar:
-        line.append_text(draw_bar(bar.fraction, bar.target_fraction, layout.bar, style, look))
+        fraction, target = bar.fraction, bar.target_fraction
+        if bar.down:
+            # It holds nothing: what is drawn is what it is to hold again.
+            fraction, target = 0.0, fraction
+        line.append_text(draw_bar(fraction, target, layout.bar, style, look))
         line.append(" ")
-    line.append(f"{whole(bar.keys):>{layout.count}}")
+    line.append(f"{_count(bar):>{layout.count}}", look.tone(Tone.BAD) if bar.down else Style())
     if layout.trail:
         trail, trail_style = _trail(bar, look)
         line.append(f" {trail:>{layout.trail}}", trail_style)
@@ -130,7 +134,14 @@ def _cells(fraction: float, width: int) -> int:
     return max(round(fraction * width), 1 if fraction > 0 else 0)
 
 
+def _count(bar: KeyBar) -> str:
+    return bar.trouble.sign if bar.down and bar.trouble is not None else whole(bar.keys)
+
+
 def _trail(bar: KeyBar, look: Look) -> tuple[str, Style]:
+    if bar.trouble is not None:
+        words = bar.trouble.words if bar.down else f"{bar.trouble.sign} {bar.trouble.words}"
+        return words, look.tone(bar.trouble.tone)
     if bar.target_keys is not None:
         return f"{look.arrow} {whole(bar.target_keys)}", Style()
     if bar.deviation is not None:

@@ -43,7 +43,7 @@ def draw_help(keys: Mapping[str, Sequence[str]], width: int, look: Look) -> Text
             [
                 *[
                     _group(group, shown, half, look)
-                    for group in (Group.SERVERS, Group.MIGRATION, Group.LOAD)
+                    for group in (Group.SERVERS, Group.MIGRATION, Group.FAILURES, Group.LOAD)
                 ],
                 _signs(half, look),
             ]
@@ -66,12 +66,17 @@ def _signs(width: int, look: Look) -> list[Text]:
         "Signs",
         [
             ("●", look.tone(Tone.GOOD), "The server is up; the load is on."),
-            ("↻", look.tone(Tone.WARNING), "Keys move: the server joins or leaves."),
-            ("○", DIM, "It stands still: paused, or off."),
-            ("✖", look.tone(Tone.BAD), "An error stopped it; the events say why."),
+            ("↻", look.tone(Tone.WARNING), "Keys move: the server joins, leaves or catches up."),
+            ("○", DIM, "It stands still: paused, or off; a replica that is behind."),
+            ("✖", look.tone(Tone.BAD), "Down, or stopped by an error; the events say why."),
+            (
+                "!",
+                look.tone(Tone.WARNING),
+                "A fault was put on the server: slow, failing, cut off.",
+            ),
             ("◆", BOLD, "The key or place that was looked up; its vnode is the letter beside it."),
             ("a A", PLAIN, "Each server has a letter and a colour, on the ring and in every list."),
-            ("⠕", PLAIN, "A part of the ring that is still to be moved is hatched."),
+            ("⠕", PLAIN, "A part of the ring that is still to be moved, or down, is hatched."),
         ],
         width,
         _SIGN_CELLS,

@@ -11,11 +11,11 @@ from rich.cells import cell_len
 from rich.style import Style
 from rich.text import Text
 
-from core.cluster.snapshot import KeyPlacement
+from core.cluster.snapshot import KeyPlacement, ReplicaCopy
 from core.errors import StoreError
 from core.record import Value
 from core.stripes import POSITIONS
-from tui.formatting import byte_size, counted, percent, safe, safe_text, whole
+from tui.formatting import byte_size, counted, duration, percent, safe, safe_text, whole
 from tui.renderables.look import BOLD, DIM, PLAIN, Look
 from tui.renderables.parts import Part, fitting
 from tui.view_model import Mark, PositionPlacement, Tone
@@ -27,6 +27,10 @@ _VALUE_RANK = 2
 _LABEL_WIDTH = 10
 _ID_CELLS = 64
 _GAP = "  "
+_DIFFERS = "!"
+_NOBODY = "no replica that is up to date answers"
+# From here on no tenth of a second is told.
+_WHOLE_SECONDS = 10
 
 LookupResult = KeyPlacement | PositionPlacement | StoreError
 
@@ -47,7 +51,8 @@ class _Part(NamedTuple):
 def lookup_line(result: LookupResult, marks: Mapping[str, Mark], width: int, look: Look) -> Text:
     """Return a lookup's result in one line of at most `width` cells.
 
-    What matters least is left out first: replicas, version, position, vnode, value.
+    What matters least is left out first: replicas that are well, version, position, vnode, value.
+    A replica that is not as it should be, and the time that the key has left, stay.
 
     Args:
         result: where the key is, or why that can't be said.
@@ -93,15 +98,14 @@ def lookup_lines(result: LookupResult, marks: Mapping[str, Mark], width: int, lo
     if isinstance(result, PositionPlacement):
         return look.finish(_listing(_position_rows(result, marks, look), room))
     vnode = f"{_vnode(result)} at 0x{result.vnode.position:08x}"
-    found_on = _listed(result.located_on) or "no server"
     lines = [
         ("key", safe_text(result.key, room, BOLD)),
         ("position", Text(f"0x{result.position:08x}, {_around(result.position)}")),
         ("vnode", Text(vnode)),
         ("primary", Text(_named(result.primary, marks), look.server(marks.get(result.primary)))),
-        ("replicas", Text(_listed(result.replicas))),
-        ("found on", Text(found_on)),
     ]
+    for index, copy in enumerate(result.copies):
+        lines.append(("" if index else "replicas", _copy_row(copy, result, marks, look)))
     if result.moving_to is not None:
         style = look.server(marks.get(result.moving_to))
         lines.append(("moves to", Text(_named(result.moving_to, marks), style)))
@@ -109,10 +113,14 @@ def lookup_lines(result: LookupResult, marks: Mapping[str, Mark], width: int, lo
         size = f" ({_size(result.value)})"
         value = _shown(result.value, max(1, room - len(size)))
         lines.append(("value", Text(value).append(size, DIM)))
+    elif _unanswered(result):
+        lines.append(("value", Text(f"unknown: {_NOBODY}", look.tone(Tone.BAD))))
     else:
         lines.append(("value", Text("none: the key does not exist", look.tone(Tone.WARNING))))
     if result.version is not None:
         lines.append(("version", Text(whole(result.version))))
+    if result.ttl is not None:
+        lines.append(("expires", Text(f"in {_time_left(result.ttl)}")))
     lines.append(("epoch", Text(whole(result.epoch))))
     return look.finish(_listing(lines, room))
 
@@ -141,6 +149,8 @@ def _position_line(
             0,
         ),
     ]
+    if found.down:
+        parts.append(Part(Text("✖ down", look.tone(Tone.BAD)), 0))
     if found.moving_to is not None:
         style = look.server(marks.get(found.moving_to))
         parts.append(labelled("moves to", _named(found.moving_to, marks), style, 1))
@@ -159,6 +169,8 @@ def _position_rows(
         ("range", Text(f"{_range(found)}, {percent(found.range.size / POSITIONS, 3)} of the ring")),
         ("primary", Text(_named(found.primary, marks), look.server(marks.get(found.primary)))),
     ]
+    if found.down:
+        rows[-1][1].append("  ✖ down", look.tone(Tone.BAD))
     if found.moving_to is not None:
         style = look.server(marks.get(found.moving_to))
         rows.append(("moves to", Text(_named(found.moving_to, marks), style)))
@@ -183,19 +195,72 @@ def _parts(found: KeyPlacement, marks: Mapping[str, Mark], width: int, look: Loo
     if found.moving_to is not None:
         style = look.server(marks.get(found.moving_to))
         parts.append(_Part("moves to", _named(found.moving_to, marks), style, 1))
-    parts.append(_Part("position", f"0x{found.position:08x}", PLAIN, 4))
+    parts.append(_Part("position", f"0x{found.position:08x}", PLAIN, 5))
     parts.append(_Part("vnode", _vnode(found), PLAIN, 3))
-    if len(found.replicas) > 1:
-        parts.append(_Part("replicas", _listed(found.replicas[1:]), PLAIN, 6))
-    if found.exists and set(found.located_on) != set(found.replicas):
-        parts.append(_Part("only on", _listed(found.located_on), look.tone(Tone.WARNING), 1))
+    parts += _replica_parts(found, look)
     if found.version is not None:
-        parts.append(_Part("version", whole(found.version), PLAIN, 5))
+        parts.append(_Part("version", whole(found.version), PLAIN, 6))
+    if found.ttl is not None:
+        parts.append(_Part("ttl", _time_left(found.ttl), PLAIN, 1))
     if found.value is not None:
         parts.append(_Part("", _shown(found.value, _SHORTEST_VALUE), PLAIN, _VALUE_RANK))
+    elif _unanswered(found):
+        parts.append(_Part("", f"✖ {_NOBODY}", look.tone(Tone.BAD), 0))
     else:
         parts.append(_Part("", "missing", look.tone(Tone.WARNING), 0))
     return parts
+
+
+def _replica_parts(found: KeyPlacement, look: Look) -> list[_Part]:
+    """Return the replicas in one part, or the primary alone where it is the only one and not well.
+
+    Those that are not as they should be are told with what they hold, and are not left out.
+    """
+    shown = [(copy, *_copy_state(copy, found)) for copy in found.copies]
+    well = all(tone is Tone.GOOD for _, _, _, tone in shown)
+    if len(shown) == 1 and (well or _unanswered(found)):
+        return []
+    words = "  ".join(
+        f"{sign} {safe(copy.server_id, _ID_CELLS)}" + ("" if tone is Tone.GOOD else f" {state}")
+        for copy, sign, state, tone in shown
+    )
+    worst = Tone.BAD if any(tone is Tone.BAD for _, _, _, tone in shown) else Tone.WARNING
+    return [_Part("replicas", words, PLAIN if well else look.tone(worst), 4 if well else 1)]
+
+
+def _copy_row(
+    copy: ReplicaCopy, found: KeyPlacement, marks: Mapping[str, Mark], look: Look
+) -> Text:
+    sign, state, tone = _copy_state(copy, found)
+    name = Text(_named(copy.server_id, marks), look.server(marks.get(copy.server_id)))
+    held = "no record" if copy.version is None else f"version {whole(copy.version)}"
+    if sign == _DIFFERS:
+        state = "differs"
+    text = f"{held}, {state}" if copy.answers else state
+    return Text.assemble((f"{sign} ", look.tone(tone)), name, f"  {text}")
+
+
+def _copy_state(copy: ReplicaCopy, found: KeyPlacement) -> tuple[str, str, Tone]:
+    """Return how a replica is: a sign, a word or two, and how they are to be taken."""
+    if not copy.answers:
+        return "✖", "no answer", Tone.BAD
+    if not copy.current:
+        return "○", "behind", Tone.WARNING
+    newest = max((other.version or 0 for other in found.copies if other.current), default=0)
+    if (copy.version or 0) != newest:
+        held = "no record" if copy.version is None else f"version {whole(copy.version)}"
+        return _DIFFERS, f"has {held}", Tone.WARNING
+    return "●", "current", Tone.GOOD
+
+
+def _unanswered(found: KeyPlacement) -> bool:
+    """Return whether nobody can say if the key has a value."""
+    return not any(copy.current for copy in found.copies)
+
+
+def _time_left(seconds: float) -> str:
+    """Return seconds as they are counted down."""
+    return duration(seconds) if seconds >= _WHOLE_SECONDS else f"{max(0.0, seconds):.1f} s"
 
 
 def _length(parts: Sequence[_Part]) -> int:
@@ -207,10 +272,6 @@ def _named(server_id: str, marks: Mapping[str, Mark]) -> str:
     mark = marks.get(server_id)
     name = safe(server_id, _ID_CELLS)
     return f"{mark.letter} {name}" if mark is not None else name
-
-
-def _listed(server_ids: Sequence[str]) -> str:
-    return " ".join(safe(server_id, _ID_CELLS) for server_id in server_ids)
 
 
 def _vnode(found: KeyPlacement | PositionPlacement) -> str:

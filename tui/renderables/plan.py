@@ -15,6 +15,11 @@ from tui.view_model import Mark, Tone
 _ID_CELLS = 64
 _COLUMN_CELLS = 24
 _WARNING_CELLS = 300
+_WORDS = {
+    ChangeKind.ADD: ("Add", "from"),
+    ChangeKind.REMOVE: ("Remove", "to"),
+    ChangeKind.REWEIGH: ("Reweigh", "from or to"),
+}
 _NO_MARKS: Mapping[str, Mark] = MappingProxyType({})
 
 
@@ -22,17 +27,23 @@ def plan_sentence(plan: Plan, look: Look) -> str:
     """Return what a plan does, in one sentence.
 
     For example ``Remove charlie: 10,102 keys (25.1 %, ideal 25.0 %) move to 3 servers; peak/avg
-    1.07 → 1.12``.
+    1.07 → 1.12``. With several replicas, copies move: ``12,004 of 60,000 copies of keys``.
     """
-    verb, way = ("Add", "from") if plan.kind is ChangeKind.ADD else ("Remove", "to")
+    verb, way = _WORDS[plan.kind]
     who = safe(plan.server_id, _ID_CELLS)
     if plan.weight != 1:
         who += f" (weight {plan.weight:g})"
-    if not plan.transfers:
+    if not (plan.before.weights and plan.after.weights):
         which = "first" if plan.kind is ChangeKind.ADD else "last"
         return f"{verb} {who}: it is the {which} server, and no keys move"
-    fraction, ideal = percent(plan.fraction_moved), percent(plan.ideal_fraction)
-    if plan.keys_moved:
+    if not plan.transfers:
+        return f"{verb} {who}: no copies have to move, the others have them all"
+    fraction = percent(plan.fraction_moved / plan.replicas)
+    ideal = percent(plan.ideal_fraction / plan.replicas)
+    if plan.keys_moved and plan.replicas > 1:
+        copies = whole(plan.total_keys * plan.replicas)
+        what = f"{whole(plan.keys_moved)} of {copies} copies of keys ({fraction}, ideal {ideal})"
+    elif plan.keys_moved:
         what = f"{counted(plan.keys_moved, 'key')} ({fraction}, ideal {ideal})"
     else:
         what = f"{fraction} of the ring (ideal {ideal}), without keys,"

@@ -6,7 +6,8 @@ who owns most of a spoke would be no better founded and would lie about shares: 
 the largest server would win nearly every spoke. Sampled, each server gets spokes in proportion to
 its share, every colour is literally true, and a click on a spoke asks about that same position.
 
-Spokes that a running migration has still to move are hatched. Letters inside the band name the
+Spokes that a running migration has still to move are hatched, and so are those of a server that is
+down, whose letters have its sign before them. Letters inside the band name the
 servers, like the numerals of a clock, so that colour is never alone; without colours, or in ASCII,
 the band itself is made of letters.
 """
@@ -30,6 +31,7 @@ from tui.view_model import PositionPlacement, RingPicture
 
 # A cell of which less is on the band stays blank where it can't be drawn in part, as a letter.
 _LETTERED_DOTS = 4
+_DOWN = "✖"
 # A line in the middle that is longer says too much for it.
 _LINE_CELLS = 64
 # A sign stands out from the band in whatever colours it lies.
@@ -106,6 +108,7 @@ class _Drawing:
     ) -> None:
         self.canvas = canvas
         self._marks = picture.marks
+        self._down = picture.down
         self._shape = shape
         self._look = look
         self._found = found
@@ -124,7 +127,7 @@ class _Drawing:
         }
         for cell in self._shape.cells:
             holder = self._holders[cell.spoke]
-            hatched = holder is None or self._waiting[cell.spoke]
+            hatched = holder is None or self._waiting[cell.spoke] or holder in self._down
             if self._lettered:
                 character = self._letter(cell, holder, hatched=hatched)
             else:
@@ -150,11 +153,12 @@ class _Drawing:
                 continue
             spoke = (arc.first + arc.length // 2) % len(self._shape.spokes)
             row, column = self._shape.letters[spoke]
-            cells = [Place(row, column + step) for step in range(len(mark.letter))]
+            letter = f"{_DOWN}{mark.letter}" if arc.holder in self._down else mark.letter
+            cells = [Place(row, column + step) for step in range(len(letter))]
             if taken & _around(cells) or not all(map(self.canvas.is_blank, cells)):
                 continue
             taken.update(cells)
-            self.canvas.write(row, column, mark.letter, self._look.server(mark))
+            self.canvas.write(row, column, letter, self._look.server(mark))
 
     def draw_middle(self, lines: Sequence[str]) -> None:
         """Write lines into the middle, centred; what does not fit is left out, the last first.
@@ -167,9 +171,10 @@ class _Drawing:
         shown = [(line, style) for line, style in words if cell_len(line) <= widest]
         if self._found is not None:
             mark = self._marks.get(self._found.primary)
-            name = f"◆ {safe(self._found.primary, _LINE_CELLS)}"
+            sign = f"◆ {_DOWN}" if self._found.primary in self._down else "◆"
+            name = f"{sign} {safe(self._found.primary, _LINE_CELLS)}"
             if mark is not None and cell_len(name) > widest:
-                name = f"◆ {mark.letter}"
+                name = f"{sign} {mark.letter}"
             shown.insert(0, (name, self._look.server(mark) + BOLD))
         while len(shown) > 1 and not self._fits(shown):
             shown.pop()
@@ -199,7 +204,7 @@ class _Drawing:
             return " "
         mark = self._marks.get(holder) if holder is not None else None
         if mark is None or (hatched and sum(cell.place) % 2):
-            return ":"
+            return _DOWN if holder in self._down else ":"
         return mark.letter[cell.place.column % len(mark.letter)]
 
 

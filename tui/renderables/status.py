@@ -37,7 +37,8 @@ class ScreenState:
 def draw_status(status: StatusLine, screen: ScreenState, width: int, look: Look) -> Text:
     """Return the status in one line of exactly `width` cells.
 
-    What matters least is left out first: the time, the epoch, the balance, latency.
+    What matters least is left out first: the time, the epoch, the balance, the replicas,
+    latency.
     """
     right = fitting(_right(screen, look), width // 3)
     left = fitting(_left(status, screen, look), width - right.cell_len - 1)
@@ -55,6 +56,12 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part("○ no servers", look.tone(Tone.WARNING)))
     else:
         parts.append(part(f"● {whole(status.servers_up)} up", look.tone(Tone.GOOD)))
+    if status.servers_down:
+        parts.append(part(f"✖ {whole(status.servers_down)} down", look.tone(Tone.BAD)))
+    recovery = status.recovery
+    if recovery is not None:
+        parts.append(part(f"{recovery.sign} {recovery.words}", look.tone(recovery.tone)))
+    parts.append(part(f"N={status.replication_factor} {status.consistency}", PLAIN, 4))
     migration = status.migration
     if migration is not None:
         sign = "✖" if migration.tone is Tone.BAD else "○" if migration.paused else "↻"
@@ -62,6 +69,9 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(f"{sign} {migration.headline}", style))
         if migration.details:
             parts.append(part(migration.details, style, 1 if migration.tone is Tone.BAD else 4))
+    if status.under_replicated_keys:
+        short = f"{whole(status.under_replicated_keys)} under-replicated"
+        parts.append(part(short, look.tone(Tone.WARNING), 1))
     parts.append(part(counted(status.total_keys, "key"), PLAIN, 2))
     if status.operations_per_second is not None:
         parts.append(part(rate(status.operations_per_second), BOLD, 1))

@@ -73,6 +73,10 @@ def _count(number: int | None) -> str:
     return _UNKNOWN if number is None else signed(number)
 
 
+def _keys(row: ServerRow) -> str:
+    return _UNKNOWN if row.keys is None else whole(row.keys)
+
+
 def _speed(row: ServerRow) -> str:
     per_second = row.operations_per_second
     return _UNKNOWN if per_second is None else compact(per_second)
@@ -87,9 +91,11 @@ _COLUMNS = (
     _Column(SortColumn.STATE, "State", 1, lambda row: f"{row.status.sign} {row.status.words}", 4),
     _Column(SortColumn.VNODES, "Vnodes", 6, lambda row: whole(row.vnodes), 6),
     _Column(SortColumn.SHARE, "Share", 4, lambda row: percent(row.share), 6),
-    _Column(SortColumn.KEYS, "Keys", 2, lambda row: whole(row.keys), 6),
+    _Column(SortColumn.KEYS, "Keys", 2, _keys, 6),
     _Column(SortColumn.DELTA, "Change", 5, lambda row: _count(row.keys_delta), 6),
     _Column(SortColumn.RATE, "Ops/s", 3, _speed, 5),
+    # There only while records wait for a server, and then before most others.
+    _Column(SortColumn.HINTS, "Hints", 2, lambda row: whole(row.hints) if row.hints else "", 5),
 )
 _LEFT = (SortColumn.SERVER, SortColumn.STATE)
 
@@ -105,7 +111,8 @@ def lay_out(rows: Sequence[ServerRow], sorting: Sorting, width: int) -> TableLay
         )
         for column in _COLUMNS
     }
-    shown = list(_COLUMNS)
+    waiting = any(row.hints for row in rows)
+    shown = [column for column in _COLUMNS if waiting or column.key is not SortColumn.HINTS]
     name = widths[SortColumn.SERVER]
     widths[SortColumn.SERVER] = min(name, _SHORTEST_NAME)
     gutter = len(_CURSOR)

@@ -13,8 +13,8 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Static
 
 from core.cluster.plan import Plan
-from core.errors import StalePlanError, StoreError
-from tui.formatting import safe_text
+from core.errors import DataLossError, StalePlanError, StoreError
+from tui.formatting import counted, safe_text
 from tui.renderables.look import DIM, Look
 from tui.renderables.plan import draw_plan
 from tui.store_gateway import StoreGateway
@@ -31,6 +31,8 @@ _OWN_LINES = 6
 
 class PlanDialog(ModalScreen[None], Generic[Change]):
     """A dialog that shows the plan of a change, and carries it out when it is told to.
+
+    One that would lose keys for good is carried out by a button of its own that says so.
 
     A plan is worked out beside the event loop, one at a time: what changes meanwhile is planned
     next. Only the plan that is shown can be carried out.
@@ -107,6 +109,9 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
                 confirm = Button(self.CONFIRM, id="confirm", compact=True)
                 confirm.set_class(True, f"-{self.VARIANT}")
                 yield confirm
+                force = Button("Lose keys", id="force", compact=True, classes="-remove")
+                force.display = False
+                yield force
 
     def on_mount(self) -> None:
         """Plan what is asked for at first."""
@@ -152,16 +157,23 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         event.stop()
         if event.button.id == "confirm":
             self.confirm()
+        elif event.button.id == "force":
+            self.confirm(force=True)
         else:
             self.dismiss()
 
-    def confirm(self) -> None:
-        """Carry out the plan that is shown; nothing while none is."""
-        if self._plan is None or self._committing:
+    def confirm(self, *, force: bool = False) -> None:
+        """Carry out the plan that is shown; nothing while none is.
+
+        Args:
+            force: True gives up the keys that the plan would lose; one that loses keys is carried
+                out in no other way.
+        """
+        if self._plan is None or self._committing or force is not bool(self._plan.keys_lost):
             return
         self._committing = True
         self._allow_confirm()
-        self.run_worker(self._commit(self._plan), exit_on_error=True)
+        self.run_worker(self._commit(self._plan, force), exit_on_error=True)
 
     async def _keep_planning(self) -> None:
         try:
@@ -178,9 +190,12 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         finally:
             self._planning = False
 
-    async def _commit(self, plan: Plan) -> None:
+    async def _commit(self, plan: Plan, force: bool) -> None:
         try:
-            await self._gateway.run(self._gateway.commit, plan)
+            await self._gateway.run(self._gateway.commit, plan, force=force)
+        except DataLossError:
+            self._committing = False
+            self.plan_again("A server has crashed meanwhile. This is what it would mean now:")
         except StalePlanError:
             self._committing = False
             self.plan_again("The ring has changed meanwhile. This is the plan for it as it is now:")
@@ -211,4 +226,10 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         self.query_one("#plan-text", Static).update(text)
 
     def _allow_confirm(self) -> None:
-        self.query_one("#confirm", Button).disabled = self._plan is None or self._committing
+        idle = self._plan is not None and not self._committing
+        lost = self._plan.keys_lost if self._plan is not None else 0
+        confirm, force = self.query_one("#confirm", Button), self.query_one("#force", Button)
+        confirm.display, force.display = not lost, bool(lost)
+        confirm.disabled = force.disabled = not idle
+        if lost:
+            force.label = f"{self.CONFIRM}, losing {counted(lost, 'key')}"

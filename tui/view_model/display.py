@@ -60,8 +60,13 @@ class StatusLine:
     """The store in one line.
 
     Attributes:
-        servers_up: how many servers neither join nor leave.
+        servers_up: how many servers neither join nor leave, nor are down or behind.
+        servers_down: how many do not answer.
         servers: how many there are.
+        replication_factor: on how many servers each key is to lie.
+        consistency: what operations that name no level promise, in a word.
+        under_replicated_keys: how many keys have fewer current copies than they should.
+        recovery: who catches up and how far, or how many do; None when nobody does.
         total_keys: how many keys there are.
         operations_per_second: what all servers serve; None until two moments are known.
         p99: seconds within which 99 of 100 operations of the load end; None without a load.
@@ -71,7 +76,12 @@ class StatusLine:
     """
 
     servers_up: int
+    servers_down: int
     servers: int
+    replication_factor: int
+    consistency: str
+    under_replicated_keys: int
+    recovery: StateSign | None
     total_keys: int
     operations_per_second: float | None
     p99: float | None
@@ -92,10 +102,12 @@ class ServerRow:
         weight: its weight.
         vnodes: how many points it has on the ring.
         share: the fraction (0 to 1) of the ring that it will own once nothing moves.
-        keys: how many keys it owns now.
+        keys: how many keys it owns now; None while it is down and answers for none.
         keys_delta: how many more that is than ten seconds ago; None while that is unknown.
-        operations_per_second: what it serves; None while that is unknown.
+        operations_per_second: what it serves; None while that is unknown, and while it is down.
         target_keys: how many keys it will own after the migration; None without one.
+        hints: how many records wait for it.
+        faults: what is wrong with it on purpose, in words; empty when nothing is.
     """
 
     server_id: str
@@ -105,10 +117,12 @@ class ServerRow:
     weight: float
     vnodes: int
     share: float
-    keys: int
+    keys: int | None
     keys_delta: int | None
     operations_per_second: float | None
     target_keys: int | None
+    hints: int = 0
+    faults: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +138,8 @@ class KeyBar:
             a server that leaves, and without keys.
         target_keys: how many it will own after the migration; None if that does not change.
         target_fraction: those over the longest bar of all; None without a target.
+        trouble: what keeps the server from answering as it should; None when nothing does.
+        down: whether it does not answer at all: then its bar is what it would hold.
     """
 
     server_id: str
@@ -133,6 +149,8 @@ class KeyBar:
     deviation: float | None
     target_keys: int | None
     target_fraction: float | None
+    trouble: StateSign | None = None
+    down: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,11 +161,13 @@ class RingPicture:
         view: the ring as it is, or as it will be once nothing moves.
         marks: the letter and colour of every server.
         displaced: where the view is ahead of what has moved, sorted by position.
+        down: the servers that do not answer.
     """
 
     view: RingView = field(repr=False)
     marks: Mapping[str, Mark]
     displaced: tuple[Displaced, ...] = ()
+    down: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
-from core.cluster.migration import MigrationProgress
 from core.cluster.snapshot import ServerSnapshot, ServerState, StoreSnapshot
 from tui.view_model.display import (
     DashboardView,
@@ -12,10 +11,11 @@ from tui.view_model.display import (
     Memory,
     RingPicture,
     ServerRow,
+    StateSign,
     StatusLine,
 )
 from tui.view_model.marks import Mark, assign_marks
-from tui.view_model.moving import MembershipChange, follow
+from tui.view_model.moving import Displaced, MembershipChange, follow
 from tui.view_model.rates import (
     DELTA_SECONDS,
     RATE_SECONDS,
@@ -26,8 +26,17 @@ from tui.view_model.rates import (
     operations_per_second,
     sample_of,
 )
-from tui.view_model.sentences import event_line, migration_line, state_sign
+from tui.view_model.sentences import (
+    event_line,
+    fault_words,
+    migration_line,
+    recovery_sign,
+    state_sign,
+)
 from tui.view_model.sorting import natural
+
+# In these a server does not answer as it should.
+_TROUBLED = (ServerState.CATCHING_UP, ServerState.DOWN)
 
 
 def fold(
@@ -62,8 +71,8 @@ def fold(
     return DashboardView(
         taken_at_ms=snapshot.taken_at_ms,
         status=_status(snapshot, load, rates),
-        servers=_rows(servers, marks, samples, rates, snapshot.migration),
-        bars=_bars(servers, marks, snapshot.total_keys),
+        servers=_rows(servers, marks, samples, rates, snapshot),
+        bars=_bars(servers, marks, snapshot),
         ring=_ring(snapshot, marks, change),
         events=tuple(event_line(event, zone) for event in snapshot.events),
         throughput=throughput.steps,
@@ -83,7 +92,12 @@ def _status(
     migration = snapshot.migration
     return StatusLine(
         servers_up=sum(server.state is ServerState.UP for server in snapshot.servers),
+        servers_down=sum(server.state is ServerState.DOWN for server in snapshot.servers),
         servers=len(snapshot.servers),
+        replication_factor=snapshot.replication_factor,
+        consistency=snapshot.consistency.value,
+        under_replicated_keys=snapshot.under_replicated_keys,
+        recovery=recovery_sign(snapshot.recoveries),
         total_keys=snapshot.total_keys,
         operations_per_second=sum(rates.values()) if rates is not None else None,
         p99=load.p99 if load is not None else None,
@@ -98,29 +112,40 @@ def _rows(
     marks: Mapping[str, Mark],
     samples: tuple[Sample, ...],
     rates: dict[str, float] | None,
-    migration: MigrationProgress | None,
+    snapshot: StoreSnapshot,
 ) -> tuple[ServerRow, ...]:
     before = earlier(samples, DELTA_SECONDS)
-    return tuple(
-        ServerRow(
-            server_id=server.server_id,
-            mark=marks[server.server_id],
-            state=server.state,
-            status=state_sign(server.state, migration),
-            weight=server.weight,
-            vnodes=server.vnodes,
-            share=server.share,
-            keys=server.keys,
-            keys_delta=server.keys - before.keys.get(server.server_id, 0) if before else None,
-            operations_per_second=rates[server.server_id] if rates is not None else None,
-            target_keys=server.target_keys,
+    rows: list[ServerRow] = []
+    for server in servers:
+        up = server.state is not ServerState.DOWN
+        was = before.keys.get(server.server_id, 0) if before is not None and up else None
+        rows.append(
+            ServerRow(
+                server_id=server.server_id,
+                mark=marks[server.server_id],
+                state=server.state,
+                status=_status_of(server, snapshot),
+                weight=server.weight,
+                vnodes=server.vnodes,
+                share=server.share,
+                keys=server.keys if up else None,
+                keys_delta=server.keys - was if was is not None else None,
+                operations_per_second=rates[server.server_id] if rates and up else None,
+                target_keys=server.target_keys,
+                hints=server.hints,
+                faults=fault_words(server.faults),
+            )
         )
-        for server in servers
-    )
+    return tuple(rows)
+
+
+def _status_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> StateSign:
+    recoveries = (some for some in snapshot.recoveries if some.server_id == server.server_id)
+    return state_sign(server.state, snapshot.migration, next(recoveries, None), server.faults)
 
 
 def _bars(
-    servers: Sequence[ServerSnapshot], marks: Mapping[str, Mark], total_keys: int
+    servers: Sequence[ServerSnapshot], marks: Mapping[str, Mark], snapshot: StoreSnapshot
 ) -> tuple[KeyBar, ...]:
     longest = max((max(server.keys, server.target_keys or 0) for server in servers), default=0)
     weight = sum(server.weight for server in servers if server.state is not ServerState.LEAVING)
@@ -128,7 +153,9 @@ def _bars(
     for server in servers:
         target = server.target_keys if server.target_keys != server.keys else None
         stays = server.state is not ServerState.LEAVING
-        mean = total_keys * server.weight / weight if stays else 0.0
+        mean = snapshot.total_keys * server.weight / weight if stays else 0.0
+        status = _status_of(server, snapshot)
+        troubled = server.state in _TROUBLED or not server.faults.none
         bars.append(
             KeyBar(
                 server_id=server.server_id,
@@ -138,6 +165,8 @@ def _bars(
                 deviation=server.keys / mean - 1 if mean else None,
                 target_keys=target,
                 target_fraction=target / longest if target is not None else None,
+                trouble=status if troubled else None,
+                down=server.state is ServerState.DOWN,
             )
         )
     return tuple(bars)
@@ -146,6 +175,8 @@ def _bars(
 def _ring(
     snapshot: StoreSnapshot, marks: Mapping[str, Mark], change: MembershipChange | None
 ) -> RingPicture:
-    if change is None or snapshot.migration is None:
-        return RingPicture(snapshot.view, marks)
-    return RingPicture(snapshot.view, marks, change.displaced(snapshot.migration))
+    displaced: tuple[Displaced, ...] = ()
+    if change is not None and snapshot.migration is not None:
+        displaced = change.displaced(snapshot.migration)
+    down = (some.server_id for some in snapshot.servers if some.state is ServerState.DOWN)
+    return RingPicture(snapshot.view, marks, displaced, frozenset(down))

@@ -67,16 +67,24 @@ class MembershipChange:
         whole = bisect_right(self.ends, moved)
         moved_of_next = moved - (self.ends[whole - 1] if whole else 0)
         if progress.cancelling:
-            found = [Displaced(span.low, span.high, span.new) for span in self.spans[:whole]]
+            left = [(span, span.low, span.new) for span in self.spans[:whole]]
             if moved_of_next:
                 # The last span goes back first, and each from its first position on.
                 span = self.spans[whole]
-                found.append(Displaced(span.high - moved_of_next + 1, span.high, span.new))
+                left.append((span, span.high - moved_of_next + 1, span.new))
         else:
-            found = [Displaced(span.low, span.high, span.old) for span in self.spans[whole:]]
-            if found:
-                found[0] = found[0]._replace(low=found[0].low + moved_of_next)
-        return tuple(sorted(found))
+            left = [(span, span.low, span.old) for span in self.spans[whole:]]
+            if left:
+                first, low, holder = left[0]
+                left[0] = (first, low + moved_of_next, holder)
+        # Of several replicas, one may move while the one that answers stays.
+        return tuple(
+            sorted(
+                Displaced(low, span.high, holder)
+                for span, low, holder in left
+                if span.old != span.new
+            )
+        )
 
 
 def follow(
@@ -103,7 +111,7 @@ def follow(
         return None
     spans = tuple(
         _Span(low, high, next(iter(moved.old_replicas), None), next(iter(moved.new_replicas), None))
-        for moved in ownership_diff(view_before, snapshot.view)
+        for moved in ownership_diff(view_before, snapshot.view, snapshot.replication_factor)
         for low, high in moved.range.spans()
     )
     ends = tuple(itertools.accumulate(span.high - span.low + 1 for span in spans))

@@ -18,6 +18,7 @@ class PositionPlacement:
         range: what that vnode owns.
         primary: the server that answers for it now.
         moving_to: the server that it is still to be moved to; None if it stays.
+        down: whether the primary does not answer.
     """
 
     position: int
@@ -25,6 +26,7 @@ class PositionPlacement:
     range: Range
     primary: str
     moving_to: str | None
+    down: bool = False
 
 
 def explain_position(picture: RingPicture, position: int) -> PositionPlacement | None:
@@ -38,4 +40,11 @@ def explain_position(picture: RingPicture, position: int) -> PositionPlacement |
         holder = picture.displaced[index].holder
         if holder is not None:
             primary, moving_to = holder, vnode.server_id
-    return PositionPlacement(position, vnode, picture.view.range_at(position), primary, moving_to)
+    return PositionPlacement(
+        position,
+        vnode,
+        picture.view.range_at(position),
+        primary,
+        moving_to,
+        down=primary in picture.down,
+    )

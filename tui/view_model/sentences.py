@@ -4,8 +4,10 @@ The words keep to ASCII, so that they read the same on every terminal; what come
 through `safe`.
 """
 
+from collections.abc import Sequence
 from datetime import tzinfo
 
+from core.cluster.failover import RecoveryProgress, RecoveryState
 from core.cluster.migration import MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind
 from core.cluster.snapshot import ServerState
@@ -23,7 +25,8 @@ from core.events import (
     ServerFellBehind,
     StoreCleared,
 )
-from tui.formatting import clock_time, counted, duration, percent, progress, rate, safe
+from core.servers.faults import NO_FAULTS, Faults
+from tui.formatting import clock_time, counted, duration, percent, progress, rate, safe, whole
 from tui.view_model.display import EventLine, MigrationLine, StateSign, Tone
 
 # In terminal cells. A server id has at most 64 characters, an error is cut at 200.
@@ -67,18 +70,73 @@ def migration_line(now: MigrationProgress) -> MigrationLine:
     )
 
 
-def state_sign(state: ServerState, now: MigrationProgress | None) -> StateSign:
-    """Return how a server's state is shown, while the migration is as far as `now` says."""
+def state_sign(
+    state: ServerState,
+    now: MigrationProgress | None,
+    recovery: RecoveryProgress | None = None,
+    faults: Faults = NO_FAULTS,
+) -> StateSign:
+    """Return how a server's state is shown.
+
+    Args:
+        state: the state.
+        now: how far the migration is; None without one.
+        recovery: how far the server's own recovery is; None without one.
+        faults: what is wrong with it on purpose.
+    """
+    shown = _state_sign(state, now, recovery)
+    if faults.none or state is ServerState.DOWN:
+        return shown
+    words = fault_words(faults)
+    if state is ServerState.UP:
+        return StateSign("!", words, Tone.WARNING)
+    return StateSign(shown.sign, f"{shown.words}, {words}", shown.tone)
+
+
+def recovery_sign(recoveries: Sequence[RecoveryProgress]) -> StateSign | None:
+    """Return who catches up and how far, or how many do; None when nobody does."""
+    if not recoveries:
+        return None
+    if len(recoveries) == 1:
+        who, sign = _who(recoveries[0].server_id), _catching_up(recoveries[0])
+        return StateSign(sign.sign, f"{who} {sign.words}", sign.tone)
+    running = any(recovery.state is not RecoveryState.WAITING for recovery in recoveries)
+    words = f"{len(recoveries)} servers catching up"
+    return StateSign("↻" if running else "○", words, Tone.WARNING)
+
+
+def fault_words(faults: Faults) -> str:
+    """Return what is wrong with a server in a few words: ``slow 50 ms, fails 100``."""
+    if faults.partitioned:
+        # Nothing else matters to a server that can't be reached.
+        return "cut off"
+    words = [f"slow {faults.slow_seconds * 1_000:g} ms"] if faults.slow_seconds else []
+    words += [f"fails {whole(faults.failing_calls)}"] if faults.failing_calls else []
+    return ", ".join(words)
+
+
+def _state_sign(
+    state: ServerState, now: MigrationProgress | None, recovery: RecoveryProgress | None
+) -> StateSign:
     if state is ServerState.DOWN:
         return StateSign("✖", state.value, Tone.BAD)
     if state is ServerState.CATCHING_UP:
-        return StateSign("○", state.value, Tone.WARNING)
+        return _catching_up(recovery)
     if state is ServerState.UP or now is None:
         return StateSign("●", state.value, Tone.GOOD)
     if now.error is not None:
         return StateSign("✖", _doing(now), Tone.BAD)
     sign = "○" if now.state is MigrationState.PAUSED else "↻"
     return StateSign(sign, _doing(now), Tone.WARNING)
+
+
+def _catching_up(recovery: RecoveryProgress | None) -> StateSign:
+    """Return how a server is shown that has missed something; None before it has begun."""
+    words = ServerState.CATCHING_UP.value
+    if recovery is None:
+        return StateSign("○", words, Tone.WARNING)
+    sign = "○" if recovery.state is RecoveryState.WAITING else "↻"
+    return StateSign(sign, f"{words} {progress(recovery.fraction)}", Tone.WARNING)
 
 
 _MOVING = {
@@ -136,14 +194,17 @@ _CHANGES = {
 
 def _started(event: MigrationStarted) -> str:
     verb, _, _, way = _CHANGES[event.change]
-    if not event.peers:
+    if not event.peers and not event.ideal_fraction:
         which = "first" if event.change == "add" else "last"
         return f"{_who(event.server_id)} {verb}: it is the {which} server"
-    much = f"{percent(event.fraction)}; ideal {percent(event.ideal_fraction)}"
+    if not event.peers:
+        return f"{_who(event.server_id)} {verb}: the others hold all of its keys already"
+    parts = (event.fraction / event.replicas, event.ideal_fraction / event.replicas)
+    much = f"{percent(parts[0])}; ideal {percent(parts[1])}"
     if not event.keys:
         return f"{_who(event.server_id)} {verb}: no keys to move ({much} of the ring)"
     return (
-        f"{_who(event.server_id)} {verb}: {counted(event.keys, 'key')} ({much}) "
+        f"{_who(event.server_id)} {verb}: {_copies(event.keys, event.replicas)} ({much}) "
         f"move{'s' if event.keys == 1 else ''} {way} {counted(event.peers, 'server')}"
     )
 
@@ -156,7 +217,14 @@ def _finished(event: MigrationFinished) -> str:
     verb = _CHANGES[event.change][1]
     if not event.keys:
         return f"{_who(event.server_id)} {verb}: no keys had to move"
-    return f"{_who(event.server_id)} {verb}: {counted(event.keys, 'key')} moved in {took}"
+    return f"{_who(event.server_id)} {verb}: {_copies(event.keys, event.replicas)} moved in {took}"
+
+
+def _copies(count: int, replicas: int) -> str:
+    """Return what moves: keys, or copies of them where each lies on several servers."""
+    if replicas == 1:
+        return counted(count, "key")
+    return "1 copy of a key" if count == 1 else f"{whole(count)} copies of keys"
 
 
 def _crashed(event: ServerCrashed) -> str:

@@ -21,6 +21,7 @@ class SortColumn(StrEnum):
     KEYS = "keys"
     DELTA = "delta"
     RATE = "rate"
+    HINTS = "hints"
 
 
 _VALUES: dict[SortColumn, Callable[[ServerRow], float | None]] = {
@@ -30,6 +31,7 @@ _VALUES: dict[SortColumn, Callable[[ServerRow], float | None]] = {
     SortColumn.KEYS: lambda row: row.keys,
     SortColumn.DELTA: lambda row: row.keys_delta,
     SortColumn.RATE: lambda row: row.operations_per_second,
+    SortColumn.HINTS: lambda row: row.hints,
 }
 
 

@@ -77,6 +77,10 @@ class ServersPanel(Panel[ServerRow | str]):
                 self.redraw_line(index)
         self._show_selection()
 
+    def row_of(self, server_id: str) -> ServerRow | None:
+        """Return the row of a server as it is shown; None if there is none."""
+        return next((row for row in self.rows if row.server_id == server_id), None)
+
     def move(self, lines: int) -> None:
         """Select a server some lines further down, or up below 0."""
         if self.rows:

@@ -201,10 +201,15 @@ def test_a_flip_before_the_copy_is_caught(monkeypatch: pytest.MonkeyPatch) -> No
     original = RangeMover._copy
 
     def flip_first(
-        self: RangeMover, target: Replica, low: int, high: int, entries: list[Entry]
+        self: RangeMover,
+        target: Replica,
+        low: int,
+        high: int,
+        entries: list[Entry],
+        removals: list[Entry],
     ) -> None:
         self._shards.routing.assign(low, high, (target.server_id,))
-        original(self, target, low, high, entries)
+        original(self, target, low, high, entries, removals)
 
     monkeypatch.setattr(RangeMover, "_copy", flip_first)
     fuse = Fuse()

@@ -6,7 +6,9 @@ from core import (
     HashRing,
     KeyValueStore,
     LastServerError,
+    MigrationFinished,
     MigrationInProgressError,
+    MigrationStarted,
     Plan,
     ServerExistsError,
     StalePlanError,
@@ -142,3 +144,26 @@ def test_the_changes_of_a_plan_are_those_of_the_ring() -> None:
     for server_id in (*SERVERS, "echo"):
         ring.add_server(server_id)
     assert store.plan_add_server("echo").after.vnodes == ring.view.vnodes
+
+
+@pytest.mark.parametrize(
+    ("replication_factor", "servers", "replicas"), [(1, 4, 1), (3, 4, 3), (3, 2, 3)]
+)
+def test_a_plan_and_its_events_say_on_how_many_servers_a_key_lies(
+    replication_factor: int, servers: int, replicas: int
+) -> None:
+    store = store_with(SERVERS[:servers], replication_factor=replication_factor)
+    filled(store, 200)
+    plan = store.plan_add_server("echo")
+    assert plan.replicas == replicas
+    assert store.commit(plan).wait(30)
+    started, finished = store.events()[-2:]
+    assert isinstance(started, MigrationStarted)
+    assert isinstance(finished, MigrationFinished)
+    assert (started.replicas, finished.replicas) == (replicas, replicas)
+    assert started.keys == finished.keys == plan.keys_moved
+
+
+def test_a_change_that_moves_nothing_still_has_a_replica() -> None:
+    assert KeyValueStore().plan_add_server("alpha").replicas == 1
+    assert store_with(["alpha"]).plan_remove_server("alpha").replicas == 1

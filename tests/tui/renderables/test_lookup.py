@@ -87,10 +87,59 @@ def test_replicas_and_a_record_that_is_not_on_all_of_them_are_told() -> None:
     )
     replicated = replace(FOUND, replicas=("delta", "alpha", "bravo"), copies=copies)
     shown = line(replicated, 200)
-    assert "replicas alpha bravo" in shown
-    assert "only on delta bravo" in shown
+    assert "replicas ● delta  ! alpha has no record  ● bravo" in shown
     on_both = replace(replicated, copies=copies[::2], replicas=("delta", "bravo"))
-    assert "only on" not in line(on_both, 200)
+    assert "replicas ● delta  ● bravo" in line(on_both, 200)
+    assert "replicas" not in line(FOUND, 200)
+
+
+OLD = ReplicaCopy("alpha", answers=True, current=True, version=1_230)
+BEHIND = ReplicaCopy("bravo", answers=True, current=False, version=None)
+DOWN = ReplicaCopy("charlie", answers=False, current=False, version=None)
+TROUBLED = replace(
+    FOUND,
+    replicas=("delta", "alpha", "bravo", "charlie"),
+    copies=(COPY, OLD, BEHIND, DOWN),
+    ttl=31.6,
+)
+
+
+def test_replicas_are_told_with_what_keeps_them_from_counting() -> None:
+    shown = line(TROUBLED, 200)
+    assert (
+        "replicas ● delta  ! alpha has version 1,230  ○ bravo behind  ✖ charlie no answer" in shown
+    )
+    # What is not as it should be is not what makes room.
+    assert "✖ charlie no answer" in line(TROUBLED, 120)
+    lines = lines_of(lookup_lines(TROUBLED, MARKS, 60, DARK))
+    first = lines.index("replicas  ● d delta  version 1,234, current")
+    assert lines[first + 1 : first + 4] == [
+        "          ! a alpha  version 1,230, differs",
+        "          ○ b bravo  no record, behind",
+        "          ✖ c charlie  no answer",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ttl", "words"), [(3_725.0, "1 h 2 min"), (31.6, "32 s"), (9.96, "10.0 s"), (0.02, "0.0 s")]
+)
+def test_the_time_left_is_counted_down(ttl: float, words: str) -> None:
+    expiring = replace(FOUND, ttl=ttl)
+    assert f"  ttl {words}  " in line(expiring)
+    assert f"ttl {words}" in line(expiring, 60)
+    assert f"expires   in {words}" in lines_of(lookup_lines(expiring, MARKS, 60, DARK))
+    assert "ttl" not in line(FOUND)
+
+
+def test_a_key_that_nobody_can_answer_for_is_not_called_missing() -> None:
+    lost = replace(MISSING, copies=(replace(DOWN, server_id="delta"),))
+    assert line(lost).endswith("✖ no replica that is up to date answers")
+    assert "missing" not in line(lost)
+    lines = lines_of(lookup_lines(lost, MARKS, 60, DARK))
+    assert "value     unknown: no replica that is up to date answers" in lines
+    # One that is back, and has caught up, knows that it has nothing.
+    back = replace(lost, copies=(replace(COPY, version=None),))
+    assert line(back).endswith("missing")
 
 
 def test_several_lines_say_all_of_it() -> None:
@@ -99,8 +148,7 @@ def test_several_lines_say_all_of_it() -> None:
         "position  0x9a98bfc0, 60.4 % round the ring",
         "vnode     delta#37 at 0x9ac7f81a",
         "primary   d delta",
-        "replicas  delta",
-        "found on  delta",
+        "replicas  ● d delta  version 1,234, current",
         'value     "John Doe" (8 characters)',
         "version   1,234",
         "epoch     7",
@@ -109,7 +157,7 @@ def test_several_lines_say_all_of_it() -> None:
 
 def test_several_lines_say_what_a_miss_has() -> None:
     lines = lines_of(lookup_lines(MISSING, MARKS, 60, DARK))
-    assert "found on  no server" in lines
+    assert "replicas  ● d delta  no record, current" in lines
     assert "value     none: the key does not exist" in lines
     assert not any(line.startswith("version") for line in lines)
 

@@ -40,7 +40,7 @@ def test_the_first_view_claims_no_rates() -> None:
     assert all(row.operations_per_second is None for row in view.servers)
     assert all(row.keys_delta is None for row in view.servers)
     assert view.status.total_keys == 400
-    assert sum(row.keys for row in view.servers) == 400
+    assert sum(row.keys or 0 for row in view.servers) == 400
     assert (view.status.servers_up, view.status.servers) == (4, 4)
 
 
@@ -202,6 +202,7 @@ def test_while_a_server_joins_rows_and_bars_tell_where_it_goes() -> None:
     *_, charlie = view.servers
     assert (charlie.state, charlie.target_keys) == (ServerState.JOINING, plan.keys_moved)
     assert charlie.status.words.startswith("joining ")
+    assert charlie.keys is not None
     assert 0 < charlie.keys < plan.keys_moved
     assert view.status.servers_up == 2
     assert view.status.migration is not None

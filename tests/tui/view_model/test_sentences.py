@@ -28,8 +28,18 @@ SENTENCES = [
         replace(STARTED, keys=0),
         "delta joins: no keys to move (24.7 %; ideal 25.0 % of the ring)",
     ),
-    (replace(STARTED, keys=0, peers=0), "delta joins: it is the first server"),
-    (replace(STARTED, change="remove", keys=0, peers=0), "delta leaves: it is the last server"),
+    (
+        replace(STARTED, keys=0, peers=0, ideal_fraction=0.0),
+        "delta joins: it is the first server",
+    ),
+    (
+        replace(STARTED, change="remove", keys=0, peers=0, ideal_fraction=0.0),
+        "delta leaves: it is the last server",
+    ),
+    (
+        replace(STARTED, keys=0, peers=0),
+        "delta joins: the others hold all of its keys already",
+    ),
     (events.MigrationPaused(server_id="delta"), "delta: the move is paused"),
     (
         events.MigrationPaused(server_id="delta", error="bravo: disk \x1b[2J full"),
