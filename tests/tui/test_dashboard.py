@@ -342,7 +342,7 @@ def test_a_click_on_a_hint_does_what_it_says() -> None:
 
 def test_keys_can_be_remapped_and_every_list_of_keys_says_so() -> None:
     async def drive() -> None:
-        keymap = {"add_server": "n", "remove_server": "delete,x", "back": "f10", "quit": "Q"}
+        keymap = {"add_server": "n", "remove_server": "delete,z", "back": "f10", "quit": "Q"}
         async with driving(keymap=keymap) as driven:
             await driven.press("a", "d", "q")
             assert isinstance(driven.app.screen, Dashboard)
@@ -351,7 +351,7 @@ def test_keys_can_be_remapped_and_every_list_of_keys_says_so() -> None:
             assert "Q Quit" in driven.text("#hints")
             for key, dialog in (
                 ("n", AddServerDialog),
-                ("x", RemoveServerDialog),
+                ("z", RemoveServerDialog),
                 ("delete", RemoveServerDialog),
             ):
                 await driven.press(key)
@@ -360,10 +360,10 @@ def test_keys_can_be_remapped_and_every_list_of_keys_says_so() -> None:
                 await driven.press("f10")
                 assert isinstance(driven.app.screen, Dashboard)
             await driven.press("?")
-            assert "delete, x" in driven.text()
+            assert "delete, z" in driven.text()
             await driven.press("f10")
             commands = list(driven.app.get_system_commands(driven.app.screen))
-            assert any("(delete, x)" in command.help for command in commands)
+            assert any("(delete, z)" in command.help for command in commands)
             # A letter is a letter while one types.
             await driven.type("/nxQ")
             assert driven.dashboard.lookup.input.value == "nxQ"

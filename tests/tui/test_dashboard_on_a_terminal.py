@@ -120,7 +120,7 @@ def test_keys_come_from_the_pipe_and_then_the_keyboard_from_the_terminal() -> No
         session.type("\x03")
         assert session.wait_for_end() == 0
     assert ALTERNATE_SCREEN_OFF in session.seen
-    assert "● 4 up  12,345 keys".encode() in ESCAPES.sub(b"", session.seen)
+    assert "● 4 up  N=1 strong  12,345 keys".encode() in ESCAPES.sub(b"", session.seen)
     assert b"ringtop: 12,345 keys from standard input: 12,345 lines" in session.seen
 
 
@@ -142,12 +142,12 @@ def test_a_theme_that_there_is_not_is_refused_before_any_key_is_read() -> None:
 
 
 def test_actions_have_the_keys_that_were_given_to_them() -> None:
-    bindings = ("--bind", "quit=x", "--bind", "pause_picture=q")
+    bindings = ("--bind", "quit=z", "--bind", "pause_picture=q")
     with dashboard(*bindings, "--no-load", "--keys", "5") as session:
         session.wait_for(OPEN)
         session.type("q")
         session.wait_for("PAUSED")
-        session.type("x")
+        session.type("z")
         assert session.wait_for_end() == 0
 
 

@@ -12,7 +12,9 @@ from tests.tui.piloting import Driven, driving, run
 from tests.tui.scenes import Scene
 from tui.actions import ACTIONS, PANELS
 from tui.screens.add_server import AddServerDialog
+from tui.screens.crash_server import CrashServerDialog
 from tui.screens.dashboard import Dashboard
+from tui.screens.faults import FaultsDialog
 from tui.screens.help import HelpScreen
 from tui.screens.remove_server import RemoveServerDialog
 from tui.view_model import SortColumn
@@ -351,6 +353,42 @@ async def _add_server(driven: Driven) -> None:
     await driven.pilot.pause()
     assert "e echo" in driven.text("#servers")
     assert f"echo joined: {planned} keys moved" in driven.text("#events")
+
+
+@piloted("crash_server")
+async def _crash_server(driven: Driven) -> None:
+    store = driven.scene.store
+    driven.dashboard.servers.select("bravo")
+    held = store.get_stats()["bravo"]
+    await driven.press("x")
+    assert isinstance(driven.app.screen, CrashServerDialog)
+    assert f"{held} keys" in driven.text("#plan")
+    # Cancel has the focus: what is pressed without looking changes nothing.
+    await driven.press("enter")
+    assert isinstance(driven.app.screen, Dashboard)
+    assert store.get_total_entries() == 400
+    await driven.press("x", "tab", "enter")
+    assert store.get_total_entries() == 400 - held
+    assert not store.crash_server("bravo")  # it is down already
+
+
+@piloted("recover_server")
+async def _recover_server(driven: Driven) -> None:
+    store = driven.scene.store
+    driven.dashboard.servers.select("bravo")
+    store.crash_server("bravo")
+    await driven.press("r")
+    assert store.crash_server("bravo")  # it was back
+
+
+@piloted("inject_fault")
+async def _inject_fault(driven: Driven) -> None:
+    driven.dashboard.servers.select("bravo")
+    await driven.press("f")
+    assert isinstance(driven.app.screen, FaultsDialog)
+    assert "bravo" in driven.text()
+    await driven.press("escape")
+    assert isinstance(driven.app.screen, Dashboard)
 
 
 @piloted("remove_server")
