@@ -254,3 +254,31 @@ def test_a_repair_that_fails_half_way_leaves_the_rest_for_the_next_time() -> Non
     assert faulty.store.doctor(repair=True).repaired == 1
     faulty.become_calm()
     assert faulty.store.get("key") == "value"
+
+
+def test_an_expired_record_that_outlives_a_crash_is_swept_as_well() -> None:
+    """Bravo missed the sweeping, and after alpha's crash has the last that is left."""
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hints_kept=0)
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.faults.partition("bravo")
+    faulty.clock.advance(2)
+    faulty.store.maintain()
+    faulty.store.crash_server("alpha")
+    assert faulty.store.begin_recovery("alpha") is not None
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert faulty.store.get("key") is None
+    assert len(faulty.store) == 0
+
+
+def test_a_server_that_gives_away_all_that_it_missed_answers_for_the_rest() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hash_function=in_one_stripe)
+    faulty.faults.partition("alpha")
+    with pytest.raises(QuorumError):
+        faulty.store.set("key-17", "value")  # in a range that leaves alpha, first in another one
+    migration = faulty.store.commit(faulty.store.plan_add_server("charlie"), start=False)
+    with pytest.raises(MigrationFailedError):  # what alpha is to discard
+        while "alpha" in faulty.store.explain("key-17").replicas:
+            assert migration.step()
+    assert "alpha" not in faulty.store.explain("key-17").replicas
+    faulty.store.check_invariants()
