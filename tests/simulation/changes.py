@@ -66,6 +66,7 @@ class Changes(Cluster):
             plan = make()
             assert plan.keys_moved <= len(self.keys) * self.replication_factor * 2
             self.store.commit(plan, keys_per_second=limit, start=start, force=force)
+            assert force or not plan.keys_lost, f"{plan.keys_lost} keys were given up unasked"
         except self.core.LastServerError:
             self._note("-> last server")
             assert servers == [target]

@@ -59,7 +59,8 @@ class Cluster:
         self.model = {f"key-{number}": Register() for number in range(self.random.randint(4, 14))}
         self.keys = list(self.model)
         self.writes = 0
-        self.now = self.clock.now_ms()
+        self.now: int = self.clock.now_ms()
+        self._latest = self.now
         self.keys_lost = 0
         self.trouble = self.random.choice((0.0, 0.5, 1.0, 2.0))
         for server_id in SERVERS[: self.random.randint(1, 4)]:
@@ -85,9 +86,17 @@ class Cluster:
         complete: bool = self.shards.replicas[server_id].complete(stripe)
         return complete
 
+    def _may_answer(self, key: str, level: Any) -> bool:
+        """Whether as many servers could answer as a level asks for."""
+        owners = self._owners(key)
+        cut_off = [owner for owner in owners if self.faults.faults_of(owner).partitioned]
+        down = [owner for owner in owners if self.shards.replicas[owner].down]
+        needed: int = level.needed(len(owners))
+        return len({*owners} - {*cut_off, *down}) >= needed
+
     def _must_write(self, key: str, level: Any = None) -> bool:
         owners = self._owners(key)
-        needed = (level or self.level.QUORUM).needed(len(owners))
+        needed: int = (level or self.level.QUORUM).needed(len(owners))
         return sum(map(self._well, owners)) >= needed
 
     def _refused(self, error: Exception, about: object, *, must: bool) -> None:
@@ -115,9 +124,15 @@ class Cluster:
             for stripe in range(stripe_of(segment.low), stripe_of(segment.high) + 1)
         )
 
+    def _steady_time(self) -> int:
+        """Return the latest time that there ever was, having let the store see the time."""
+        self.store._time.now_ms()
+        self._latest = max(self._latest, self.clock.now_ms())
+        return self._latest
+
     def _time_passed(self) -> tuple[int, int]:
         """Return when the operation began and ended."""
-        return self.now, self.store._time.now_ms()
+        return self.now, self._steady_time()
 
     def _pick(self) -> tuple[str, Register]:
         key = self.random.choice(self.keys)

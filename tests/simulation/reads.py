@@ -45,7 +45,9 @@ class Reads(Cluster):
             else:
                 assert value in register.ever_seen(), f"{key} never was {value!r}"
             return
-        self._read(key, lambda: self.store.get(key, read_level=level), level)
+        may = self._may_answer(key, level)
+        value = self._read(key, lambda: self.store.get(key, read_level=level), level)
+        assert may or value is NOBODY or not self._owners(key), f"too few servers for {key}"
 
     def _get_with_version(self) -> None:
         key, register = self._pick()

@@ -45,9 +45,9 @@ class Simulation(Writes, Changes):
         steps, weights = self._steps()
         step = self.random.choices(steps, weights)[0]
         self.trace.append(step.__name__.lstrip("_"))
-        self.now = self.store._time.now_ms()
+        self.now = self._steady_time()
         step()
-        self.now = self.store._time.now_ms()
+        self.now = self._steady_time()
 
     def _steps(self) -> tuple[list[Callable[[], None]], list[float]]:
         trouble, moving = self.trouble, self.store.migration is not None
@@ -103,9 +103,9 @@ class Simulation(Writes, Changes):
             self.store.migration.step()
         self._become_calm()
         # What could not be swept is looked at again a second later; the clock may be behind.
-        self.clock.advance((self.store._time.now_ms() - self.clock.now_ms()) / 1_000 + 2)
+        self.clock.advance((self._steady_time() - self.clock.now_ms()) / 1_000 + 2)
         self._become_calm()
-        self.now = self.store._time.now_ms()
+        self.now = self._steady_time()
 
     def _become_calm(self) -> None:
         for _ in range(10_000):

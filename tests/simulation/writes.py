@@ -20,8 +20,19 @@ class Writes(Reads):
         must: bool,
         acknowledged: Callable[[Any], None],
         doubted: Callable[[], None],
+        level: Any = None,
     ) -> None:
-        """Do a write, and tell the model what may have become of it."""
+        """Do a write, and tell the model what may have become of it.
+
+        Args:
+            keys: the keys that may be written.
+            call: does it.
+            must: whether enough servers are well, so that it must not fail.
+            acknowledged: told what it returned.
+            doubted: told that nobody knows what came of it.
+            level: how many servers must acknowledge it; None for a quorum.
+        """
+        may = all(self._may_answer(key, level or self.level.QUORUM) for key in keys)
         try:
             result = call()
         except self.core.QuorumError as error:
@@ -35,6 +46,7 @@ class Writes(Reads):
             assert not self.store.get_servers()
         else:
             self._note(f"-> {result}")
+            assert may or result is False, f"too few servers for {keys}, and it was acknowledged"
             acknowledged(result)
 
     def _level(self) -> Any:
@@ -47,6 +59,7 @@ class Writes(Reads):
         self._write(
             [key],
             lambda: self.store.set(key, state.value, write_level=level),
+            level=level,
             must=self._must_write(key, level),
             acknowledged=lambda _: register.acknowledge(state),
             doubted=lambda: register.doubt(state),
@@ -81,6 +94,7 @@ class Writes(Reads):
         self._write(
             [key],
             lambda: self.store.remove(key, write_level=level),
+            level=level,
             must=self._must_read(key) and self._must_write(key, level),
             acknowledged=acknowledged,
             doubted=lambda: register.doubt(ABSENT),
@@ -182,7 +196,7 @@ class Writes(Reads):
 
         try:
             self._write(
-                keys,
+                writes,
                 transaction.commit,
                 must=all(map(self._must_write, writes)) and all(map(self._must_read, keys)),
                 acknowledged=lambda _: self._check_commit(new, intruded),
