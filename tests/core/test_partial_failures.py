@@ -16,6 +16,7 @@ from core import (
 )
 from core.record import Entry
 from core.ring.hashing import murmur3
+from core.stripes import LAST_POSITION
 from tests.support import store_with
 
 SERVERS = ("alpha", "bravo", "charlie")
@@ -202,21 +203,43 @@ def test_a_server_that_gains_a_range_while_it_waits_for_hints_gets_the_whole_ran
     assert faulty.store.get_many(content) == content
 
 
-def test_a_removed_key_stays_removed_when_nobody_has_everything() -> None:
-    """Each replica in turn misses more than the hints that are kept; one missed the removal."""
+def removed_while_alpha_is_away() -> Faulty:
+    """A key that alpha still has, and that bravo and charlie know to be removed."""
     faulty = Faulty(replication_factor=3, hints_kept=0, hash_function=in_one_stripe)
     assert faulty.store.set("key", "old")
     faulty.faults.partition("alpha")
     assert faulty.store.remove("key")
-    for server_id in ("alpha", "bravo", "charlie"):
-        faulty.faults.heal_all()
-        faulty.faults.partition(server_id)
-        assert faulty.store.set(f"missed by {server_id}", "value")
+    return faulty
+
+
+def test_a_removed_key_stays_removed_when_nobody_has_everything() -> None:
+    """Alpha and bravo have missed more than hints could hold, and charlie crashes."""
+    faulty = removed_while_alpha_is_away()
     faulty.faults.heal_all()
-    # Whoever catches up first asks the others, and one of them has the old record.
+    faulty.faults.partition("bravo")
+    assert faulty.store.set("missed by bravo", "value")
+    faulty.store.crash_server("charlie")
+    faulty.faults.heal_all()
+    # Alpha catches up first, with what bravo knows.
+    assert faulty.store.recover_server("alpha")
+    assert faulty.store.recover_server("charlie")
     faulty.become_calm()
     assert faulty.store.get("key") is None
-    assert len(faulty.store) == 3
+    assert faulty.store.get("missed by bravo") == "value"
+
+
+def test_a_removal_is_remembered_until_every_replica_knows_it() -> None:
+    faulty = removed_while_alpha_is_away()
+    faulty.store.crash_server("charlie")
+    assert faulty.store.recover_server("charlie")
+    servers = {name: faulty.store._shards.replicas[name].server for name in SERVERS}
+    for name in ("bravo", "charlie"):
+        assert [one.key for one in servers[name].removals(0, LAST_POSITION)] == ["key"], name
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    for server in servers.values():
+        assert server.removals(0, LAST_POSITION) == []
+    assert faulty.store.get("key") is None
 
 
 def test_the_last_copy_of_a_record_is_kept_even_as_a_hint() -> None:

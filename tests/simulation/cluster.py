@@ -60,7 +60,7 @@ class Cluster:
         self.keys = list(self.model)
         self.writes = 0
         self.now: int = self.clock.now_ms()
-        self._latest = self.now
+        self._latest: int = self.now
         self.keys_lost = 0
         self.trouble = self.random.choice((0.0, 0.5, 1.0, 2.0))
         for server_id in SERVERS[: self.random.randint(1, 4)]:
