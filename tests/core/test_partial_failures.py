@@ -304,3 +304,13 @@ def test_a_server_that_gives_away_all_that_it_missed_answers_for_the_rest() -> N
         finish(migration)
     assert "alpha" not in faulty.store.explain("key-17").replicas
     faulty.store.check_invariants()
+
+
+def test_the_invariants_are_checked_as_far_as_servers_answer() -> None:
+    faulty = Faulty(("alpha", "bravo"), hash_function=in_one_stripe)
+    for number in range(20):
+        assert faulty.store.set(f"key-{number}", "value")
+    for calls in range(1, 30):
+        faulty.faults.fail_next("alpha", calls)
+        faulty.store.check_invariants()
+        faulty.faults.heal_all()
