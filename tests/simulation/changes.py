@@ -51,6 +51,9 @@ class Changes(Cluster):
         if kind == "add" and not free:
             kind = "remove"
         target = self.random.choice(free if kind == "add" else servers or free)
+        down = [server_id for server_id in servers if self.shards.replicas[server_id].down]
+        if down and self.random.random() < 0.5:  # what is dead is removed more often
+            kind, target = "remove", self.random.choice(down)
         self._note(f"{kind} {target} {weight}")
         if not servers:
             kind = "add"
