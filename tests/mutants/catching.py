@@ -23,9 +23,14 @@ def simulation(seeds: int) -> Catcher:
     return run
 
 
-def test(function: Callable[..., None], *arguments: object) -> Catcher:
-    """Run one test function."""
-    return lambda _: function(*arguments)
+def test(function: Callable[..., None], *arguments: object, times: int = 1) -> Catcher:
+    """Run one test function; where threads must meet, as often as `times`."""
+
+    def run(_: pytest.MonkeyPatch) -> None:
+        for _attempt in range(times):
+            function(*arguments)
+
+    return run
 
 
 def stress(runs: int) -> Catcher:

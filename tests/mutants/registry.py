@@ -128,7 +128,9 @@ MUTANTS = (
         "two transactions wait for each other for ever",
         "test_opposite_orders_never_wait_for_each_other",
         catching.impatient(
-            catching.test(test_transactions.test_opposite_orders_never_wait_for_each_other, 1)
+            catching.test(
+                test_transactions.test_opposite_orders_never_wait_for_each_other, 1, times=30
+            )
         ),
         "cluster.transactions:Committer._held",
         (("sorted(stripes)", f"sorted(stripes, key=lambda stripe: hash((stripe, {THREAD})))"),),
@@ -137,7 +139,9 @@ MUTANTS = (
         "plain reads do not wait for a commit",
         "a reader sees half of a transaction",
         "test_a_plain_reader_never_sees_half_of_a_commit",
-        catching.test(test_transactions.test_a_plain_reader_never_sees_half_of_a_commit, 1),
+        catching.test(
+            test_transactions.test_a_plain_reader_never_sees_half_of_a_commit, 1, times=30
+        ),
         "store:KeyValueStore.get",
         (("if record is None or self._applying:", "if record is None:"),),
     ),
