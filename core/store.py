@@ -176,7 +176,7 @@ class KeyValueStore:
         self._time = SteadyTime(self._clock)
         self._next_version = itertools.count(1).__next__
         yield_to = yield_point or _go_on
-        self._replication = Replication(self._shards, yield_to, self._wake)
+        self._replication = Replication(self._shards, yield_to, self._wake, self._watch)
         mover = RangeMover(self._shards, self._replication, yield_to)
         self._membership = Membership(
             ring, self._shards, mover, self._clock, self._events, background=background
