@@ -23,7 +23,7 @@ def simulation(seeds: int) -> Catcher:
     return run
 
 
-def by_test(function: Callable[..., None], *arguments: object, times: int = 1) -> Catcher:
+def single(function: Callable[..., None], *arguments: object, times: int = 1) -> Catcher:
     """Run one test function; where threads must meet, as often as `times`."""
 
     def run(_: pytest.MonkeyPatch) -> None:
