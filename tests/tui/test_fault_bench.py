@@ -35,7 +35,8 @@ def test_a_crash_of_one_in_five_breaks_no_promise(result: FaultBenchResult) -> N
     assert all(interval.operations for interval in result.phases.values())
     assert result.acknowledged_writes > 300
     assert result.recovered
-    assert result.recovery.copied > 0
+    # Nothing need be copied: the load may have written every key again before it is compared.
+    assert result.recovery.compared > 0
     assert result.doctor.keys == 300
     assert result.replicas_equal
 
