@@ -39,7 +39,9 @@ class Changes(Cluster):
         states = [register.seen(*self._time_passed()) for register in self.model.values()]
         if calm and all(len(state) == 1 for state in states):
             expected = sum(state != {None} for state in states)
-            assert counted == expected, f"{counted} keys are counted, and there are {expected}"
+            # What could not be swept is looked at again a second later.
+            late = sum(map(self._is_there, self.keys)) - expected
+            assert 0 <= counted - expected <= late, f"{counted} keys counted, not {expected}"
 
     # Membership
 
@@ -138,8 +140,10 @@ class Changes(Cluster):
 
     def _is_there(self, key: str) -> bool:
         """Whether somebody holds a record of the key, expired or not."""
-        position = self.position_of(key)
-        first = self.shards.replicas[self._owners(key)[0]]
+        position, owners = self.position_of(key), self._owners(key)
+        if not owners:
+            return False
+        first = self.shards.replicas[owners[0]]
         return first.server._server.get(position, key) is not None
 
     def _begin_recovery(self) -> None:
