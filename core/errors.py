@@ -167,7 +167,7 @@ class ServerUnavailableError(ServerFailedError):
 
     def __init__(self, server_ids: Sequence[str], reason: str = "not answering") -> None:
         names = ", ".join(server_ids)
-        super().__init__(names, f"{reason}: recover_server() it, or wait until it is back")
+        super().__init__(names, f"{reason}: recover it, or wait until it is back")
         self.server_ids = tuple(server_ids)
 
 
@@ -185,7 +185,7 @@ class QuorumError(StoreError):
         outcome = "the write may have happened or not: read again" if unknown else "nothing changed"
         super().__init__(
             f"{reached} of {needed} needed replicas answered; {outcome}, "
-            "and recover_server() the missing ones or ask at a lower level"
+            "and recover the missing ones or ask at a lower level"
         )
         self.reached = reached
         self.needed = needed
@@ -203,7 +203,7 @@ class DataLossError(StoreError):
     def __init__(self, server_id: str, keys: int) -> None:
         super().__init__(
             f"{keys:,} keys of {server_id} have no other replica and would be lost: "
-            "recover_server() it first, or remove it with force=True"
+            "recover it first, or force its removal"
         )
         self.server_id = server_id
         self.keys = keys

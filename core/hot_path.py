@@ -9,7 +9,7 @@ is overloaded: compiled code would refuse another type by itself, with an error 
 
 import gc
 from collections.abc import Callable
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from mypy_extensions import mypyc_attr
 
@@ -95,7 +95,7 @@ class HotPath:
         *,
         ttl: float | None = None,
         write_level: Level | str | None = None,
-    ) -> Literal[True]: ...
+    ) -> bool: ...
     @overload
     def set(
         self,

@@ -158,7 +158,7 @@ class KeyValueStore(HotPath):
         self._events = EventLog()
         time, next_version = SteadyTime(self._clock), itertools.count(1).__next__
         yield_to = yield_point or _go_on
-        replication = Replication(self._shards, yield_to, self._wake)
+        replication = Replication(self._shards, yield_to, self._wake, self._watch)
         mover = RangeMover(self._shards, replication, yield_to)
         self._membership = Membership(
             ring, self._shards, mover, self._clock, self._events, background=background

@@ -126,8 +126,10 @@ class _Doctor:
                 if len(self._findings) < FINDINGS_LISTED:
                     self._findings.append(Finding(fault, key, tuple(sorted(found)), owners))
             if faults and self._repair:
-                self._mend(Entry(position, key, newest_of(found)), found, owners, current)
                 mended = True
+                self._repaired += self._mend_locked(
+                    Entry(position, key, newest_of(found)), found, owners, current
+                )
         if mended:
             self._replication.recount_locked(stripe)
 
@@ -137,23 +139,32 @@ class _Doctor:
             for name, low, high in self._shards.leftovers
         )
 
-    def _mend(
+    def _mend_locked(
         self,
         entry: Entry,
         found: dict[str, Record],
         owners: tuple[str, ...],
         current: set[str],
-    ) -> None:
-        """Give every owner the newest record, then take it from everybody else."""
-        for owner in owners:
-            if owner in current and found.get(owner) != entry.record:
-                server = self._shards.replicas[owner].server
-                server.drop(entry.position, entry.key)
-                server.apply(entry)
-        for server_id in found:
-            if server_id not in owners:
-                self._shards.replicas[server_id].server.drop(entry.position, entry.key)
-        self._repaired += 1
+    ) -> bool:
+        """Give every owner the newest record, then take it from everybody else.
+
+        Returns False if a server failed: what it has is left for the next time.
+        """
+        differing = [owner for owner in owners if owner in current]
+        differing = [owner for owner in differing if found.get(owner) != entry.record]
+        others = [server_id for server_id in found if server_id not in owners]
+        for server_id in (*differing, *others):
+            server = self._shards.replicas[server_id].server
+            try:
+                if server_id in others:
+                    server.drop(entry.position, entry.key)
+                elif not server.apply(entry):  # the same version, of other content
+                    server.drop(entry.position, entry.key)
+                    server.apply(entry)
+            except ServerFailedError:
+                self._unreachable.add(server_id)
+                return False
+        return True
 
 
 def newest_of(found: dict[str, Record]) -> Record:

@@ -191,7 +191,11 @@ class RangeMover:
         stripe, routing = stripe_of(part.low), self._shards.routing
         for server_id in old:
             if server_id not in part.owners:
-                self._shards.replicas[server_id].forget_hints(stripe, part.low, part.high)
+                replica = self._shards.replicas[server_id]
+                behind = not replica.current(stripe)
+                replica.forget_hints(stripe, part.low, part.high)
+                if behind and replica.current(stripe):
+                    routing.refresh(stripe)  # it answers again for what it keeps of the stripe
         routing.tally(stripe, old).keys -= keys
         routing.tally(stripe, part.owners).keys += keys
         routing.assign(*part)

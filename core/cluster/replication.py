@@ -20,7 +20,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import Owners, Route, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import NoServersError, QuorumError, ServerFailedError, ServerUnavailableError
-from core.record import NEVER_EXPIRES, VALUE, VERSION, Entry, Record
+from core.record import EXPIRES_AT, NEVER_EXPIRES, VALUE, VERSION, Entry, Record
 from core.stripes import stripe_of
 
 
@@ -47,12 +47,20 @@ class Replication:
         shards: the servers and what leads to them.
         yield_point: called with the name of each step.
         wake: called when a server has missed something.
+        watch: called with a key and when it expires, when a record of it comes late.
     """
 
-    def __init__(self, shards: Shards, yield_point: YieldPoint, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        yield_point: YieldPoint,
+        wake: Callable[[], None],
+        watch: Callable[[str, int], None],
+    ) -> None:
         self._shards = shards
         self._yield_point = yield_point
         self._wake = wake
+        self._watch = watch
 
     # Writing
 
@@ -315,6 +323,7 @@ class Replication:
         if replica.complete(stripe):
             for entry in replica.hints_of(stripe):
                 replica.server.apply(entry)
+                self._watch_locked(entry)
                 hints += 1
         else:
             for segment in self._shards.segments_of(stripe):
@@ -401,7 +410,15 @@ class Replication:
             if not other.down:
                 rest += other.server.removals(segment.low, segment.high)
                 rest += other.server.scan(segment.low, segment.high)
-        return server.apply_many(rest)
+        copied = server.apply_many(rest)
+        for entry in server.scan(segment.low, segment.high):
+            self._watch_locked(entry)
+        return copied
+
+    def _watch_locked(self, entry: Entry) -> None:
+        """Have a record swept that comes late: the sweeper may have looked for it in vain."""
+        if entry.record[EXPIRES_AT] != NEVER_EXPIRES:
+            self._watch(entry.key, entry.record[EXPIRES_AT])
 
     @staticmethod
     def _make_equal_locked(

@@ -14,7 +14,9 @@ from core import (
     Recovery,
     ServerUnavailableError,
 )
+from core.record import Entry
 from core.ring.hashing import murmur3
+from core.stripes import LAST_POSITION
 from tests.support import store_with
 
 SERVERS = ("alpha", "bravo", "charlie")
@@ -201,21 +203,43 @@ def test_a_server_that_gains_a_range_while_it_waits_for_hints_gets_the_whole_ran
     assert faulty.store.get_many(content) == content
 
 
-def test_a_removed_key_stays_removed_when_nobody_has_everything() -> None:
-    """Each replica in turn misses more than the hints that are kept; one missed the removal."""
+def removed_while_alpha_is_away() -> Faulty:
+    """A key that alpha still has, and that bravo and charlie know to be removed."""
     faulty = Faulty(replication_factor=3, hints_kept=0, hash_function=in_one_stripe)
     assert faulty.store.set("key", "old")
     faulty.faults.partition("alpha")
     assert faulty.store.remove("key")
-    for server_id in ("alpha", "bravo", "charlie"):
-        faulty.faults.heal_all()
-        faulty.faults.partition(server_id)
-        assert faulty.store.set(f"missed by {server_id}", "value")
+    return faulty
+
+
+def test_a_removed_key_stays_removed_when_nobody_has_everything() -> None:
+    """Alpha and bravo have missed more than hints could hold, and charlie crashes."""
+    faulty = removed_while_alpha_is_away()
     faulty.faults.heal_all()
-    # Whoever catches up first asks the others, and one of them has the old record.
+    faulty.faults.partition("bravo")
+    assert faulty.store.set("missed by bravo", "value")
+    faulty.store.crash_server("charlie")
+    faulty.faults.heal_all()
+    # Alpha catches up first, with what bravo knows.
+    assert faulty.store.recover_server("alpha")
+    assert faulty.store.recover_server("charlie")
     faulty.become_calm()
     assert faulty.store.get("key") is None
-    assert len(faulty.store) == 3
+    assert faulty.store.get("missed by bravo") == "value"
+
+
+def test_a_removal_is_remembered_until_every_replica_knows_it() -> None:
+    faulty = removed_while_alpha_is_away()
+    faulty.store.crash_server("charlie")
+    assert faulty.store.recover_server("charlie")
+    servers = {name: faulty.store._shards.replicas[name].server for name in SERVERS}
+    for name in ("bravo", "charlie"):
+        assert [one.key for one in servers[name].removals(0, LAST_POSITION)] == ["key"], name
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    for server in servers.values():
+        assert server.removals(0, LAST_POSITION) == []
+    assert faulty.store.get("key") is None
 
 
 def test_the_last_copy_of_a_record_is_kept_even_as_a_hint() -> None:
@@ -233,3 +257,60 @@ def test_the_last_copy_of_a_record_is_kept_even_as_a_hint() -> None:
     faulty.become_calm()
     assert faulty.store.get("key") == "value"
     assert len(faulty.store) == 11
+
+
+def test_a_repair_that_fails_half_way_leaves_the_rest_for_the_next_time() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2)
+    assert faulty.store.set("key", "value")
+    server = faulty.store._shards.replicas["bravo"].server
+    server.drop(faulty.store.explain("key").position, "key")
+
+    def fail(entry: Entry) -> bool:
+        raise ServerUnavailableError(["bravo"])
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(server, "apply", fail)
+        report = faulty.store.doctor(repair=True)
+    assert (len(report.findings), report.repaired) == (1, 0)
+    assert "bravo" in report.unreachable
+    faulty.faults.heal_all()
+    assert faulty.store.doctor(repair=True).repaired == 1
+    faulty.become_calm()
+    assert faulty.store.get("key") == "value"
+
+
+def test_an_expired_record_that_outlives_a_crash_is_swept_as_well() -> None:
+    """Bravo missed the sweeping, and after alpha's crash has the last that is left."""
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hints_kept=0)
+    assert faulty.store.set("key", "value", ttl=1)
+    faulty.faults.partition("bravo")
+    faulty.clock.advance(2)
+    faulty.store.maintain()
+    faulty.store.crash_server("alpha")
+    assert faulty.store.begin_recovery("alpha") is not None
+    faulty.faults.heal_all()
+    faulty.become_calm()
+    assert faulty.store.get("key") is None
+    assert len(faulty.store) == 0
+
+
+def test_a_server_that_gives_away_all_that_it_missed_answers_for_the_rest() -> None:
+    faulty = Faulty(("alpha", "bravo"), replication_factor=2, hash_function=in_one_stripe)
+    faulty.faults.partition("alpha")
+    with pytest.raises(QuorumError):
+        faulty.store.set("key-17", "value")  # in a range that leaves alpha, first in another one
+    migration = faulty.store.commit(faulty.store.plan_add_server("charlie"), start=False)
+    with pytest.raises(MigrationFailedError):  # what alpha is to discard
+        finish(migration)
+    assert "alpha" not in faulty.store.explain("key-17").replicas
+    faulty.store.check_invariants()
+
+
+def test_the_invariants_are_checked_as_far_as_servers_answer() -> None:
+    faulty = Faulty(("alpha", "bravo"), hash_function=in_one_stripe)
+    for number in range(20):
+        assert faulty.store.set(f"key-{number}", "value")
+    for calls in range(1, 30):
+        faulty.faults.fail_next("alpha", calls)
+        faulty.store.check_invariants()
+        faulty.faults.heal_all()

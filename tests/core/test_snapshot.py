@@ -4,7 +4,16 @@ import dataclasses
 
 import pytest
 
-from core import FaultInjector, ManualClock, Migration, MigrationState, ServerState
+from core import (
+    DataLossError,
+    FaultInjector,
+    ManualClock,
+    Migration,
+    MigrationState,
+    QuorumError,
+    ServerState,
+    ServerUnavailableError,
+)
 from tests.support import SERVERS, filled, store_with
 
 
@@ -108,3 +117,15 @@ def test_a_store_tells_what_injects_its_faults() -> None:
     faults = FaultInjector()
     assert store_with(faults=faults).faults is faults
     assert store_with().faults is None
+
+
+def test_what_failed_while_a_server_was_away_is_advised_in_words() -> None:
+    # These are shown on a screen too, where nobody can call a method.
+    errors = (
+        ServerUnavailableError(["alpha"]),
+        QuorumError(1, 2, unknown=True),
+        DataLossError("alpha", 3),
+    )
+    for error in errors:
+        assert "()" not in str(error)
+        assert "recover" in str(error)

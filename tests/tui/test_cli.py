@@ -361,3 +361,57 @@ def test_the_shell_can_complete_options(capsys: Capture, monkeypatch: pytest.Mon
     monkeypatch.setenv("COMP_WORDS", "ringtop plan --a")
     monkeypatch.setenv("COMP_CWORD", "2")
     assert inside(capsys).output.splitlines() == ["plain,--add", "plain,--ascii"]
+
+
+# Replicas
+
+
+@pytest.mark.parametrize("command", [("--once",), ("--json",), ("plan", "--add", "x"), ("bench",)])
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (("--replicas", "0"), "0 is not in the range 1<=x<=7"),
+        (("--replicas", "8"), "8 is not in the range 1<=x<=7"),
+        (("--replicas", "many"), "'many' is not a valid integer"),
+        (("--consistency", "[/x]\x1b"), r"'[/x]\x1b' is neither strong nor eventual"),
+    ],
+)
+def test_bad_replicas_and_promises_are_refused_in_one_line(
+    capsys: pytest.CaptureFixture[str],
+    command: tuple[str, ...],
+    option: tuple[str, ...],
+    said: str,
+) -> None:
+    outcome = inside(capsys, *command, *option)
+    assert (outcome.status, outcome.output) == (2, "")
+    (line,) = outcome.message_lines
+    assert said in line
+
+
+def test_the_replicas_that_were_asked_for_are_made(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--replicas", "3", "--consistency", "EVENTUAL", "--keys", "300")
+    status, output, messages = inside(capsys, "--json", "--no-load", *options)
+    seen = json.loads(output)
+    assert (status, messages) == (0, "")
+    assert (seen["replication_factor"], seen["consistency"]) == (3, "eventual")
+    assert (seen["total_keys"], seen["under_replicated_keys"]) == (300, 0)
+    assert "N=3 eventual" in inside(capsys, "--once", "--no-load", *options).output
+    plan = inside(capsys, "plan", "--add", "echo", *options).output
+    assert " of 900 copies of keys (" in plan
+    assert "The bars count each key at its primary." in plan
+    planned = json.loads(inside(capsys, "plan", "--add", "echo", "--json", *options).output)
+    assert (planned["replication_factor"], planned["keys_lost"]) == (3, 0)
+    assert planned["keys_moved"] == sum(given["keys"] for given in planned["transfers"])
+    bench = inside(capsys, "bench", "--operations", "50", "--threads", "1", *options).output
+    assert "; 3 replicas, eventual" in bench
+
+
+def test_fewer_servers_than_replicas_work_and_are_told(capsys: pytest.CaptureFixture[str]) -> None:
+    options = ("--servers", "2", "--replicas", "3", "--keys", "50", "--no-load")
+    status, output, messages = inside(capsys, "--json", *options)
+    assert status == 0
+    assert json.loads(output)["under_replicated_keys"] == 50
+    assert messages == (
+        "ringtop: 2 servers can't hold 3 replicas of a key: each has all the keys until there "
+        "are more\n"
+    )

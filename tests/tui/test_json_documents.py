@@ -3,17 +3,21 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 
-from core import KeyValueStore, LoadGenerator, LoadSettings, Workload, __version__
+from core import FaultInjector, KeyValueStore, LoadGenerator, LoadSettings, Workload, __version__
 from tests.support import filled, store_with
 from tui.bench import run_bench
+from tui.fault_bench import run_fault_bench
 from tui.json_documents import (
     BENCH_FIELDS,
+    FAULT_BENCH_FIELDS,
     PLAN_FIELDS,
     SNAPSHOT_FIELDS,
     bench_document,
+    fault_bench_document,
     plan_document,
     snapshot_document,
 )
@@ -104,6 +108,45 @@ BENCH = {
     **LATENCY,
     "kinds": {"*": {"operations": int, "operations_per_second": float, **LATENCY}},
     "errors": {"*": int},
+}
+
+FAULT_BENCH = {
+    "ringtop": str,
+    **SETTINGS,
+    "servers": int,
+    "virtual_nodes_per_node": int,
+    "replication_factor": int,
+    "consistency": str,
+    "keys": int,
+    "value_size": int,
+    "seed": int,
+    "crashed": str,
+    "phases": [
+        {
+            "name": str,
+            "seconds": float,
+            "operations": int,
+            "operations_per_second": float,
+            "failed_operations": int,
+            "p99_ns": int,
+            "maximum_ns": int,
+        }
+    ],
+    "failed_before_detection": int,
+    "failed_after_detection": int,
+    "acknowledged_writes": int,
+    "lost_writes": int,
+    "recovery": {
+        "seconds": float,
+        "copied": int,
+        "hints": int,
+        "compared": int,
+        "finished": int,
+    },
+    "replicas_equal": int,
+    "keys_compared": int,
+    "under_replicated_keys": int,
+    "broken": [str],
 }
 
 
@@ -252,13 +295,56 @@ def test_a_bench_has_its_fields(store: KeyValueStore) -> None:
     assert document["rate_per_thread"] == 5_000.0
 
 
+def test_a_bench_with_faults_has_its_fields() -> None:
+    with store_with(["alpha", "bravo", "charlie"], replication_factor=3) as store:
+        result = run_fault_bench(store, LoadSettings(key_count=100, threads=2), 0.2)
+        document = read_back(fault_bench_document(result, store.snapshot()))
+    assert list(differences(FAULT_BENCH, document)) == []
+    assert (document["replicas_equal"], document["lost_writes"], document["broken"]) == (1, 0, [])
+    broken = read_back(fault_bench_document(replace(result, lost_writes=1), store.snapshot()))
+    assert list(differences(FAULT_BENCH, broken)) == []
+    assert broken["broken"] == ["acknowledged writes were lost"]
+
+
+def test_a_snapshot_tells_crashes_recoveries_and_faults() -> None:
+    faults = FaultInjector()
+    store = store_with(
+        ["alpha", "bravo", "charlie", "delta"],
+        replication_factor=3,
+        faults=faults,
+        background=False,
+    )
+    filled(store, 300)
+    store.crash_server("alpha")
+    store.crash_server("bravo")
+    recovery = store.begin_recovery("bravo")
+    assert recovery is not None
+    recovery.step()
+    faults.slow("charlie", 0.05)
+    faults.fail_next("charlie", 3)
+    document = read_back(snapshot_document(observed_once(store)))
+    assert list(differences(SNAPSHOT, document)) == []
+    servers = document["servers"]
+    assert isinstance(servers, list)
+    assert [server["state"] for server in servers] == ["down", "catching up", "up", "up"]
+    assert servers[2]["faults"] == {"slow_ms": 50.0, "failing_calls": 3, "partitioned": 0}
+    assert document["recoveries"][0]["server_id"] == "bravo"  # type: ignore[index]
+    assert document["under_replicated_keys"] == store.snapshot().under_replicated_keys
+
+
 def test_no_pace_is_a_rate_of_0(store: KeyValueStore) -> None:
     result = run_bench(LoadGenerator(store, LoadSettings(key_count=1)), None, 1)
     assert bench_document(result, store.snapshot())["rate_per_thread"] == 0.0
 
 
 @pytest.mark.parametrize(
-    ("schema", "listed"), [(SNAPSHOT, SNAPSHOT_FIELDS), (PLAN, PLAN_FIELDS), (BENCH, BENCH_FIELDS)]
+    ("schema", "listed"),
+    [
+        (SNAPSHOT, SNAPSHOT_FIELDS),
+        (PLAN, PLAN_FIELDS),
+        (BENCH, BENCH_FIELDS),
+        (FAULT_BENCH, FAULT_BENCH_FIELDS),
+    ],
 )
 def test_the_help_lists_every_field(schema: object, listed: str) -> None:
     words = set(re.findall(r"[a-z0-9_]+", listed))

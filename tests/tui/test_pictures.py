@@ -115,17 +115,25 @@ async def _crash_and_come_back(driven: Driven) -> None:
 
 
 async def _put_faults(driven: Driven) -> None:
+    driven.scene.faults.partition("delta")
+    for name in driven.scene.names[:300]:
+        driven.scene.store.set(name, "a new value")
     driven.scene.faults.slow("alpha", 0.05)
     driven.scene.faults.fail_next("bravo", 100)
-    driven.scene.faults.partition("delta")
     driven.app.request_frame()
 
 
 async def _ask_for_troubled_replicas(driven: Driven) -> None:
     store = driven.scene.store
-    store.set("session:7", "in the basket: 3", ttl=90.0)
     await _crash_and_come_back(driven)
-    await driven.type("/session:7")
+    behind = (
+        name
+        for name in driven.scene.names
+        if any(copy.answers and not copy.current for copy in store.explain(name).copies)
+    )
+    key = next(behind)
+    store.expire(key, 90.0)
+    await driven.type(f"/{key}")
 
 
 async def _ask_for_a_lost_key(driven: Driven) -> None:

@@ -36,6 +36,8 @@ def plan_sentence(plan: Plan, look: Look) -> str:
     if not (plan.before.weights and plan.after.weights):
         which = "first" if plan.kind is ChangeKind.ADD else "last"
         return f"{verb} {who}: it is the {which} server, and no keys move"
+    if not plan.transfers and plan.keys_lost:
+        return f"{verb} {who}: it is down, and nothing is left that could move"
     if not plan.transfers:
         return f"{verb} {who}: no copies have to move, the others have them all"
     fraction = percent(plan.fraction_moved / plan.replicas)
@@ -74,7 +76,9 @@ def draw_plan(
     # Before the table: that may be long, and they are not to be scrolled out of sight.
     for index, warning in enumerate(plan.warnings):
         text.append("\n" if index else "\n\n")
-        text.append(f"Warning: {safe(warning, _WARNING_CELLS)}", look.tone(Tone.WARNING))
+        # Of what is lost for good the plan warns first.
+        tone = Tone.BAD if plan.keys_lost and not index else Tone.WARNING
+        text.append(f"Warning: {safe(warning, _WARNING_CELLS)}", look.tone(tone))
     if plan.transfers:
         text.append("\n\n").append_text(_table(plan.transfers, look, marks, limit))
     return look.finish(text)

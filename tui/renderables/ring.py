@@ -27,7 +27,7 @@ from tui.formatting import safe
 from tui.renderables.canvas import Canvas
 from tui.renderables.look import BOLD, DIM, PLAIN, Look
 from tui.renderables.ring_geometry import BandCell, Geometry, Place, ring_geometry
-from tui.view_model import PositionPlacement, RingPicture
+from tui.view_model import Mark, PositionPlacement, RingPicture
 
 # A cell of which less is on the band stays blank where it can't be drawn in part, as a letter.
 _LETTERED_DOTS = 4
@@ -153,12 +153,21 @@ class _Drawing:
                 continue
             spoke = (arc.first + arc.length // 2) % len(self._shape.spokes)
             row, column = self._shape.letters[spoke]
-            letter = f"{_DOWN}{mark.letter}" if arc.holder in self._down else mark.letter
-            cells = [Place(row, column + step) for step in range(len(letter))]
-            if taken & _around(cells) or not all(map(self.canvas.is_blank, cells)):
-                continue
-            taken.update(cells)
-            self.canvas.write(row, column, letter, self._look.server(mark))
+            for shift, letter in self._labels(arc.holder, mark):
+                cells = [Place(row, column + shift + step) for step in range(len(letter))]
+                if taken & _around(cells) or not all(map(self.canvas.is_blank, cells)):
+                    continue
+                taken.update(cells)
+                self.canvas.write(row, column + shift, letter, self._look.server(mark))
+                break
+
+    def _labels(self, holder: str, mark: Mark) -> tuple[tuple[int, str], ...]:
+        """Return what may be written beside an arc, and how many cells to the right: best first."""
+        if holder not in self._down:
+            return ((0, mark.letter),)
+        signed = f"{_DOWN}{mark.letter}"
+        # On the right half of the ring there is room on the left.
+        return ((0, signed), (-len(mark.letter), signed), (0, _DOWN))
 
     def draw_middle(self, lines: Sequence[str]) -> None:
         """Write lines into the middle, centred; what does not fit is left out, the last first.

@@ -74,7 +74,7 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(short, look.tone(Tone.WARNING), 1))
     parts.append(part(counted(status.total_keys, "key"), PLAIN, 2))
     if status.operations_per_second is not None:
-        parts.append(part(rate(status.operations_per_second), BOLD, 1))
+        parts.append(part(rate(status.operations_per_second), BOLD, 2))
     if status.p99 is not None:
         parts.append(part(f"p99 {latency(status.p99)}", PLAIN, 3))
     parts.append(part(f"peak/avg {status.peak_to_average:.2f}", PLAIN, 5))

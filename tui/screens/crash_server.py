@@ -89,6 +89,8 @@ class CrashServerDialog(ModalScreen[None]):
             if _is_worse(now, shown):
                 self._crashing = False
                 self._show(now, "More is at stake than a moment ago:")
+                # A second press of the same key, meant for what was shown before, does no harm.
+                self.query_one("#cancel", Button).focus()
                 return
             await self._gateway.run(self._gateway.crash_server, self.server_id)
         except StoreError as error:

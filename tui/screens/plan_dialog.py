@@ -229,6 +229,9 @@ class PlanDialog(ModalScreen[None], Generic[Change]):
         idle = self._plan is not None and not self._committing
         lost = self._plan.keys_lost if self._plan is not None else 0
         confirm, force = self.query_one("#confirm", Button), self.query_one("#force", Button)
+        if lost and not force.display:
+            # The focus may be on the button that goes, and must not fall to the one that comes.
+            self.query_one("#cancel", Button).focus()
         confirm.display, force.display = not lost, bool(lost)
         confirm.disabled = force.disabled = not idle
         if lost:

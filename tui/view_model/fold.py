@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
+from core.cluster.failover import RecoveryProgress
 from core.cluster.snapshot import ServerSnapshot, ServerState, StoreSnapshot
+from tui.formatting import progress
 from tui.view_model.display import (
     DashboardView,
     KeyBar,
@@ -140,8 +142,24 @@ def _rows(
 
 
 def _status_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> StateSign:
+    recovery = _recovery_of(server, snapshot)
+    return state_sign(server.state, snapshot.migration, recovery, server.faults)
+
+
+def _trouble_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> StateSign | None:
+    """Return what keeps a server from answering as it should, in as few words as can be."""
+    recovery = _recovery_of(server, snapshot)
+    if server.state is ServerState.CATCHING_UP and recovery is not None:
+        status = _status_of(server, snapshot)
+        return StateSign(status.sign, progress(recovery.fraction), status.tone)
+    if server.state is ServerState.DOWN or server.faults.none:
+        return _status_of(server, snapshot) if server.state in _TROUBLED else None
+    return state_sign(ServerState.UP, None, faults=server.faults)
+
+
+def _recovery_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> RecoveryProgress | None:
     recoveries = (some for some in snapshot.recoveries if some.server_id == server.server_id)
-    return state_sign(server.state, snapshot.migration, next(recoveries, None), server.faults)
+    return next(recoveries, None)
 
 
 def _bars(
@@ -154,8 +172,6 @@ def _bars(
         target = server.target_keys if server.target_keys != server.keys else None
         stays = server.state is not ServerState.LEAVING
         mean = snapshot.total_keys * server.weight / weight if stays else 0.0
-        status = _status_of(server, snapshot)
-        troubled = server.state in _TROUBLED or not server.faults.none
         bars.append(
             KeyBar(
                 server_id=server.server_id,
@@ -165,7 +181,7 @@ def _bars(
                 deviation=server.keys / mean - 1 if mean else None,
                 target_keys=target,
                 target_fraction=target / longest if target is not None else None,
-                trouble=status if troubled else None,
+                trouble=_trouble_of(server, snapshot),
                 down=server.state is ServerState.DOWN,
             )
         )

@@ -169,9 +169,9 @@ def _said(event: Event) -> tuple[str, Tone]:
         case ServerCrashed():
             return _crashed(event), Tone.BAD
         case ServerFellBehind():
-            return f"{_who(event.server_id)} missed a write, and catches up", Tone.WARNING
+            return f"{_who(event.server_id)} missed a write: it is behind", Tone.WARNING
         case RecoveryStarted():
-            return f"{_who(event.server_id)} is back, and catches up", Tone.WARNING
+            return f"{_who(event.server_id)} begins to catch up", Tone.WARNING
         case RecoveryPaused():
             reason = safe(event.error, _ERROR_CELLS)
             return f"{_who(event.server_id)} can't catch up now: {reason}", Tone.BAD

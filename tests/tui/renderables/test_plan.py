@@ -133,3 +133,40 @@ def test_servers_have_their_colours_when_they_have_any() -> None:
 @pytest.mark.parametrize("limit", [None, 2])
 def test_in_ascii_everything_is_ascii(limit: int | None) -> None:
     assert draw_plan(REMOVE, ASCII, limit=limit).plain.isascii()
+
+
+def test_with_several_replicas_it_is_copies_that_move() -> None:
+    store = store_with(["alpha", "bravo", "charlie", "delta"], replication_factor=3)
+    filled(store, 1_000)
+    plan = store.plan_add_server("echo")
+    copies = f"{plan.keys_moved / 3_000 * 100:.1f} %"
+    assert plan_sentence(plan, DARK).startswith(
+        f"Add echo: {plan.keys_moved:,} of 3,000 copies of keys ({copies}, ideal 20.0 %) move from "
+    )
+    assert plan.keys_moved < 3_000
+
+
+def test_a_leave_after_which_the_others_have_all_copies_is_not_the_last_ones() -> None:
+    store = store_with(["alpha", "bravo", "charlie"], replication_factor=3)
+    filled(store, 50)
+    sentence = plan_sentence(store.plan_remove_server("alpha"), DARK)
+    assert sentence == "Remove alpha: no copies have to move, the others have them all"
+
+
+def test_what_a_dead_server_takes_with_it_is_warned_of_in_red() -> None:
+    store = store_with(["alpha", "bravo", "charlie"])
+    lost = filled(store, 300) and store.get_stats()["bravo"]
+    store.crash_server("bravo")
+    drawn = draw_plan(store.plan_remove_server("bravo"), DARK)
+    lines = lines_of(drawn)
+    assert lines[0] == "Remove bravo: it is down, and nothing is left that could move"
+    warning = f"Warning: {lost} keys have no other replica and will be lost"
+    row = lines.index(warning)
+    assert colour_of(cells_of(drawn)[row, 0]) == DARK.bad
+
+
+def test_another_weight_is_neither_an_add_nor_a_remove() -> None:
+    store = store_with(["alpha", "bravo"])
+    filled(store, 100)
+    sentence = plan_sentence(store.plan_set_weight("alpha", 2.0), DARK)
+    assert sentence.startswith("Reweigh alpha (weight 2): ")

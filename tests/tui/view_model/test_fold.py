@@ -4,7 +4,7 @@ from datetime import UTC
 
 import pytest
 
-from core import KeyValueStore, ManualClock
+from core import FaultInjector, KeyValueStore, ManualClock
 from core.cluster.snapshot import ServerState
 from tests.support import SERVERS, filled, store_with
 from tui.view_model import GRAPH_SECONDS, LoadView, fold
@@ -250,3 +250,80 @@ def test_a_view_is_a_value_and_folding_changes_none() -> None:
     fold(store.snapshot(), None, first)
     assert repr(first) == shown
     assert fold(store.snapshot(), None, first) == fold(store.snapshot(), None, first)
+
+
+def replicated(**options: object) -> KeyValueStore:
+    fixed = {"clock": ManualClock(), "replication_factor": 3, "background": False}
+    store = store_with(SERVERS, **fixed, **options)
+    filled(store, 900)
+    return store
+
+
+def test_the_status_says_how_many_replicas_there_are_and_what_they_promise() -> None:
+    status = fold(replicated(consistency="eventual").snapshot()).status
+    assert (status.replication_factor, status.consistency) == (3, "eventual")
+    assert (status.servers_down, status.under_replicated_keys, status.recovery) == (0, 0, None)
+
+
+def test_a_server_that_is_down_has_no_figures_and_is_seen_in_every_panel() -> None:
+    store = replicated()
+    clock = store._clock
+    assert isinstance(clock, ManualClock)
+    first = fold(store.snapshot())
+    store.crash_server("charlie")
+    clock.advance(1.0)
+    view = fold(store.snapshot(), None, first)
+    row = next(row for row in view.servers if row.server_id == "charlie")
+    assert (row.state, row.status.sign, row.status.words) == (ServerState.DOWN, "✖", "down")
+    assert (row.keys, row.keys_delta, row.operations_per_second) == (None, None, None)
+    others = [row for row in view.servers if row.server_id != "charlie"]
+    assert all(row.keys and row.operations_per_second is not None for row in others)
+    bars = {bar.server_id: bar for bar in view.bars}
+    assert bars["charlie"].down
+    assert bars["charlie"].trouble == row.status
+    assert bars["alpha"].trouble is None
+    assert view.ring.down == {"charlie"}
+    short = store.snapshot().under_replicated_keys
+    assert (view.status.servers_up, view.status.servers_down) == (3, 1)
+    assert view.status.under_replicated_keys == short > 0
+
+
+def test_a_recovery_is_followed_from_the_first_stripe_to_the_last() -> None:
+    store = replicated()
+    store.crash_server("charlie")
+    recovery = store.begin_recovery("charlie")
+    assert recovery is not None
+    seen = set()
+    quarter = recovery.progress.stripes_total // 4
+    for _ in range(3):
+        for _ in range(quarter):
+            recovery.step()
+        view = fold(store.snapshot())
+        assert view.status.recovery is not None
+        row = next(row for row in view.servers if row.server_id == "charlie")
+        seen.add(row.status.words)
+        assert view.status.recovery.words == f"charlie {row.status.words}"
+        trouble = next(bar.trouble for bar in view.bars if bar.server_id == "charlie")
+        assert trouble is not None
+        assert row.status.words == f"catching up {trouble.words}"
+    assert len(seen) == 3
+    while recovery.step():
+        pass
+    view = fold(store.snapshot())
+    assert view.status.recovery is None
+    assert all(row.status.words == "up" for row in view.servers)
+    assert view.events[-1].sentence.startswith("charlie has caught up: ")
+
+
+def test_hints_and_faults_are_told_of_the_server_that_has_them() -> None:
+    faults = FaultInjector(ManualClock())
+    store = replicated(faults=faults)
+    faults.partition("bravo")
+    for number in range(200):
+        store.set(f"user:{number}", "new")
+    rows = {row.server_id: row for row in fold(store.snapshot()).servers}
+    waiting = {server.server_id: server.hints for server in store.snapshot().servers}
+    assert rows["bravo"].hints == waiting["bravo"] > 0
+    assert rows["alpha"].hints == 0
+    assert (rows["bravo"].faults, rows["alpha"].faults) == ("cut off", "")
+    assert rows["bravo"].status.words == "catching up, cut off"

@@ -7,7 +7,7 @@ import pytest
 from core import KeyValueStore, Migration, MigrationFailedError
 from core.ring.hashing import position_of
 from tests.support import FailingServer, Fuse, filled, store_with
-from tui.view_model import DashboardView, RingPicture, fold
+from tui.view_model import DashboardView, RingPicture, explain_position, fold
 
 
 def holder(picture: RingPicture, position: int) -> str | None:
@@ -30,10 +30,13 @@ def started(store: KeyValueStore, change: str) -> Migration:
     return store.commit(plan, start=False)
 
 
+@pytest.mark.parametrize("replicas", [1, 3])
 @pytest.mark.parametrize("vnodes", [1, 3, 40])
 @pytest.mark.parametrize("change", ["join", "leave"])
-def test_every_step_of_a_change_is_shown_where_it_is(change: str, vnodes: int) -> None:
-    store = store_with(virtual_nodes_per_node=vnodes)
+def test_every_step_of_a_change_is_shown_where_it_is(
+    change: str, vnodes: int, replicas: int
+) -> None:
+    store = store_with(virtual_nodes_per_node=vnodes, replication_factor=replicas)
     keys = list(filled(store, 500))
     view = fold(store.snapshot())
     migration = started(store, change)
@@ -129,3 +132,19 @@ def test_the_first_server_joins_at_one_moment_and_displaces_nothing() -> None:
     assert view.status.migration is None
     assert view.ring.displaced == ()
     assert {vnode.server_id for vnode in view.ring.view.vnodes} == {"alpha"}
+
+
+def test_where_only_another_replica_moves_nothing_is_displaced() -> None:
+    store = store_with(virtual_nodes_per_node=20, replication_factor=3)
+    filled(store, 300)
+    view = fold(store.snapshot())
+    migration = started(store, "join")
+    for _ in range(20):
+        migration.step()
+        view = fold(store.snapshot(), None, view)
+        assert view.ring.displaced
+        for span in view.ring.displaced:
+            assert span.holder != view.ring.view.vnode_at(span.low).server_id
+            found = explain_position(view.ring, span.low)
+            assert found is not None
+            assert found.primary != found.moving_to

@@ -6,11 +6,19 @@ from datetime import UTC
 import pytest
 
 from core import events
+from core.cluster.failover import RecoveryProgress, RecoveryState
 from core.cluster.migration import MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind
 from core.cluster.snapshot import ServerState
+from core.servers.faults import Faults
 from tui.view_model.display import Tone
-from tui.view_model.sentences import event_line, migration_line, state_sign
+from tui.view_model.sentences import (
+    event_line,
+    fault_words,
+    migration_line,
+    recovery_sign,
+    state_sign,
+)
 
 STARTED = events.MigrationStarted(
     server_id="delta", change="add", keys=9_950, fraction=0.2468, ideal_fraction=0.25, peers=3
@@ -40,6 +48,14 @@ SENTENCES = [
         replace(STARTED, keys=0, peers=0),
         "delta joins: the others hold all of its keys already",
     ),
+    (
+        replace(STARTED, keys=29_850, fraction=0.7404, ideal_fraction=0.75, replicas=3),
+        "delta joins: 29,850 copies of keys (24.7 %; ideal 25.0 %) move from 3 servers",
+    ),
+    (
+        replace(STARTED, keys=1, peers=1, replicas=2, fraction=0.5, ideal_fraction=0.5),
+        "delta joins: 1 copy of a key (25.0 %; ideal 25.0 %) moves from 1 server",
+    ),
     (events.MigrationPaused(server_id="delta"), "delta: the move is paused"),
     (
         events.MigrationPaused(server_id="delta", error="bravo: disk \x1b[2J full"),
@@ -51,6 +67,7 @@ SENTENCES = [
         "delta: cancelled, what moved goes back",
     ),
     (FINISHED, "delta joined: 9,950 keys moved in 42 s"),
+    (replace(FINISHED, replicas=3), "delta joined: 9,950 copies of keys moved in 42 s"),
     (replace(FINISHED, change="remove"), "delta left: 9,950 keys moved in 42 s"),
     (replace(FINISHED, keys=0), "delta joined: no keys had to move"),
     (
@@ -70,8 +87,8 @@ SENTENCES = [
         events.ServerCrashed(server_id="delta", keys_lost=0, keys_left=2_503),
         "delta crashed: others hold its 2,503 keys",
     ),
-    (events.ServerFellBehind(server_id="delta"), "delta missed a write, and catches up"),
-    (events.RecoveryStarted(server_id="delta", stripes=9), "delta is back, and catches up"),
+    (events.ServerFellBehind(server_id="delta"), "delta missed a write: it is behind"),
+    (events.RecoveryStarted(server_id="delta", stripes=9), "delta begins to catch up"),
     (
         events.RecoveryPaused(server_id="delta", error="bravo: can't be reached"),
         "delta can't catch up now: bravo: can't be reached",
@@ -164,3 +181,68 @@ def test_a_server_that_is_up_says_so_whatever_moves() -> None:
 @pytest.mark.parametrize("state", list(ServerState))
 def test_every_state_has_a_sign_of_one_cell(state: ServerState) -> None:
     assert len(state_sign(state, RUNNING).sign) == 1
+
+
+CATCHING_UP = RecoveryProgress(
+    server_id="delta",
+    state=RecoveryState.RUNNING,
+    stripes_total=1_000,
+    stripes_left=375,
+    hints=0,
+    compared=600,
+    copied=20,
+    seconds=2.0,
+    error=None,
+)
+WAITING = replace(CATCHING_UP, state=RecoveryState.WAITING, error="bravo: not answering")
+
+
+@pytest.mark.parametrize(
+    ("recovery", "sign", "words"),
+    [
+        (CATCHING_UP, "↻", "catching up 62 %"),
+        (WAITING, "○", "catching up 62 %"),
+        (None, "○", "catching up"),
+    ],
+)
+def test_a_server_that_catches_up_says_how_far_it_is(
+    recovery: RecoveryProgress | None, sign: str, words: str
+) -> None:
+    shown = state_sign(ServerState.CATCHING_UP, None, recovery)
+    assert (shown.sign, shown.words, shown.tone) == (sign, words, Tone.WARNING)
+
+
+def test_all_recoveries_are_told_in_one_line() -> None:
+    assert recovery_sign([]) is None
+    one, two = recovery_sign([CATCHING_UP]), recovery_sign([CATCHING_UP, WAITING])
+    assert one is not None
+    assert two is not None
+    assert (one.sign, one.words) == ("↻", "delta catching up 62 %")
+    assert (two.sign, two.words) == ("↻", "2 servers catching up")
+    stuck = recovery_sign([WAITING, WAITING])
+    assert stuck is not None
+    assert stuck.sign == "○"
+
+
+@pytest.mark.parametrize(
+    ("faults", "words"),
+    [
+        (Faults(slow_seconds=0.05), "slow 50 ms"),
+        (Faults(failing_calls=1_000), "fails 1,000"),
+        (Faults(slow_seconds=0.2, failing_calls=3), "slow 200 ms, fails 3"),
+        (Faults(slow_seconds=0.2, failing_calls=3, partitioned=True), "cut off"),
+        (Faults(), ""),
+    ],
+)
+def test_faults_are_told_in_a_few_words(faults: Faults, words: str) -> None:
+    assert fault_words(faults) == words
+
+
+def test_a_fault_has_a_sign_and_hides_no_state() -> None:
+    cut_off = Faults(partitioned=True)
+    up = state_sign(ServerState.UP, None, faults=cut_off)
+    assert (up.sign, up.words, up.tone) == ("!", "cut off", Tone.WARNING)
+    behind = state_sign(ServerState.CATCHING_UP, None, WAITING, cut_off)
+    assert (behind.sign, behind.words) == ("○", "catching up 62 %, cut off")
+    # What is down is down, whatever else it suffers from.
+    assert state_sign(ServerState.DOWN, None, faults=cut_off).words == "down"
