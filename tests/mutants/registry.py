@@ -70,7 +70,7 @@ MUTANTS = (
         "stress",
         catching.stress(20),
         "store:KeyValueStore.get",
-        (("record = self._read(key)\n", "pass\n"),),
+        (("found = self._read(key)\n", "found = None if record is None else record\n"),),
     ),
     simulated(
         "flip before the copy",
