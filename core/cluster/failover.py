@@ -245,18 +245,16 @@ class Failover:
             raise UnknownServerError(server_id)
         lost = left = refused = 0
         level = self._shards.consistency.level
-        for stripe in range(STRIPES):
-            for owners, tally in self._shards.routing.tallies(stripe):
-                if server_id not in owners:
-                    continue
-                if not self._shards.survives(owners, stripe, without=server_id):
-                    lost += tally.keys
-                    continue
-                left += tally.keys
-                live = sum(
-                    not self._shards.replicas[owner].down for owner in owners if owner != server_id
-                )
-                refused += tally.keys if live < level.needed(len(owners)) else 0
+        for stripe, owners, tally in self._shards.routing.all_tallies():
+            if server_id not in owners:
+                continue
+            if not self._shards.survives(owners, stripe, without=server_id):
+                lost += tally.keys
+                continue
+            left += tally.keys
+            others = [self._shards.replicas[owner] for owner in owners if owner != server_id]
+            live = sum(not other.down for other in others)
+            refused += tally.keys if live < level.needed(len(owners)) else 0
         return CrashPreview(server_id, lost, left, refused)
 
     def crash(self, server_id: str) -> bool:

@@ -44,7 +44,6 @@ class Maintenance:
         self._work = threading.Event()
         self._thread: threading.Thread | None = None
         self._stopped = False
-        self._retry_at = 0.0
 
     def wake(self) -> None:
         """Say that there is work."""

@@ -20,7 +20,7 @@ from core.errors import (
 )
 from core.events import Event, EventLog, StoreCleared
 from core.ring.hash_ring import HashRing
-from core.stripes import LAST_POSITION, STRIPES
+from core.stripes import LAST_POSITION
 
 
 class Membership:
@@ -308,11 +308,7 @@ class Membership:
         """
         owners = plan.after.servers
         with self._shards.moving, self._shards.all_stripes():
-            keys = sum(
-                tally.keys
-                for stripe in range(STRIPES)
-                for _, tally in self._shards.routing.tallies(stripe)
-            )
+            keys = self._shards.routing.total_keys()
             if keys and not owners:
                 raise LastServerError(plan.server_id, keys)
             self._shards.routing.assign(0, LAST_POSITION, owners)

@@ -131,16 +131,15 @@ def _copy_on(replica: Replica, position: int, key: str) -> ReplicaCopy:
 
 def _under_replicated_keys(shards: Shards) -> int:
     """Return how many keys have fewer current copies than they should."""
-    short = 0
-    for stripe in range(STRIPES):
-        for owners, tally in shards.routing.tallies(stripe):
-            if not tally.keys:
-                continue
-            if len(owners) < shards.replication_factor or len(shards.current(owners, stripe)) < len(
-                owners
-            ):
-                short += tally.keys
-    return short
+    return sum(
+        tally.keys
+        for stripe, owners, tally in shards.routing.all_tallies()
+        if tally.keys
+        and (
+            len(owners) < shards.replication_factor
+            or len(shards.current(owners, stripe)) < len(owners)
+        )
+    )
 
 
 def check_invariants(membership: Membership, shards: Shards) -> None:
@@ -153,11 +152,7 @@ def check_invariants(membership: Membership, shards: Shards) -> None:
         membership.ring.check_invariants()
         _check_routing(membership, shards)
         # Where no server holds anything and nothing is counted, there is nothing to compare.
-        occupied = {
-            stripe
-            for stripe in range(STRIPES)
-            if any(tally.keys for _, tally in shards.routing.tallies(stripe))
-        }
+        occupied = {stripe for stripe, _, tally in shards.routing.all_tallies() if tally.keys}
         for server_id, replica in shards.replicas.items():
             replica.check_invariants()
             if not replica.down:

@@ -8,7 +8,7 @@ from core.cluster.shards import Shards
 from core.errors import LastServerError, ServerFailedError
 from core.ring.ownership_diff import OwnershipChange, ownership_diff
 from core.ring.ring_view import RingView
-from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
+from core.stripes import STRIPE_SHIFT, last_position_of, stripe_of
 
 # Above this, one server is so much fuller than the mean that it should be said.
 _UNEVEN = 1.25
@@ -66,8 +66,7 @@ def keys_lost(shards: Shards, server_id: str) -> int:
     """Return how many keys lay on `server_id` and on no server that has them still."""
     return sum(
         tally.lost
-        for stripe in range(STRIPES)
-        for owners, tally in shards.routing.tallies(stripe)
+        for stripe, owners, tally in shards.routing.all_tallies()
         if server_id in owners and not shards.survives(owners, stripe)
     )
 

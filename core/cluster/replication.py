@@ -212,9 +212,7 @@ class Replication:
         found: list[Entry] = []
         with self._shards.locks[stripe]:
             # Most stripes of a small store hold nothing, and cutting one into segments takes 20 us.
-            if not any(
-                tally.keys or tally.lost for _, tally in self._shards.routing.tallies(stripe)
-            ):
+            if self._shards.routing.holds_nothing(stripe):
                 return found
             for segment in list(self._shards.segments_of(stripe)):
                 if segment.owners and server_id in (None, segment.owners[0]):

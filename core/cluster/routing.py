@@ -206,6 +206,20 @@ class RoutingTable:
         """Return the counts of the keys in `stripe` by their owners."""
         return list(self._tallies[stripe].items())
 
+    def all_tallies(self) -> Iterator[tuple[int, Owners, KeyTally]]:
+        """Yield the counts of every stripe, with the stripe and the owners. O(segments)."""
+        for stripe in range(STRIPES):
+            for owners, tally in self.tallies(stripe):
+                yield stripe, owners, tally
+
+    def total_keys(self) -> int:
+        """Return how many keys there are, each counted once. O(segments)."""
+        return sum(tally.keys for _, _, tally in self.all_tallies())
+
+    def holds_nothing(self, stripe: int) -> bool:
+        """Return whether no key lies in `stripe`, nor was lost there."""
+        return not any(tally.keys or tally.lost for _, tally in self.tallies(stripe))
+
     def forget(self, server_id: str) -> None:
         """Drop what is kept about a server that has left; no slot leads to it."""
         for routes, tallies in zip(self._routes, self._tallies, strict=True):

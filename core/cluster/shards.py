@@ -91,10 +91,9 @@ class Shards:
         """Return how many keys each server is the primary of, sorted by id. O(segments)."""
         with self.moving:
             counts = dict.fromkeys(list(self.replicas), 0)
-            for stripe in range(STRIPES):
-                for owners, tally in self.routing.tallies(stripe):
-                    if tally.keys:  # a server without keys may be coming or going
-                        counts[owners[0]] = counts.get(owners[0], 0) + tally.keys
+            for _, owners, tally in self.routing.all_tallies():
+                if tally.keys:  # a server without keys may be coming or going
+                    counts[owners[0]] = counts.get(owners[0], 0) + tally.keys
         return dict(sorted(counts.items()))
 
     def segments_of(self, stripe: int) -> Iterator[Segment]:
@@ -117,9 +116,7 @@ class Shards:
     def clear(self) -> int:
         """Close every server and leave every position without an owner; return how many keys."""
         with self.moving, self.all_stripes():
-            keys = sum(
-                tally.keys for stripe in range(STRIPES) for _, tally in self.routing.tallies(stripe)
-            )
+            keys = self.routing.total_keys()
             self.routing.reset()
             for server_id in list(self.replicas):
                 self.close_server(server_id)
