@@ -114,9 +114,11 @@ class Replication:
                 keys.pop(key, None)
             route.tally.keys -= found is not None
             return
-        route.tally.keys += key not in route.records
-        for records, keys in copies:
-            keys[key] = None
+        if key not in route.records:
+            for _, keys in copies:
+                keys[key] = None
+            route.tally.keys += 1
+        for records, _ in copies:
             records[key] = record
 
     def _write_to_each_locked(self, route: Route, entry: Entry, level: Level) -> None:
