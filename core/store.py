@@ -156,14 +156,14 @@ class KeyValueStore(HotPath):
             hints_kept,
         )
         self._events = EventLog()
-        time, next_version = SteadyTime(self._clock), itertools.count(1).__next__
+        time, versions = SteadyTime(self._clock), itertools.count(1)
         yield_to = yield_point or _go_on
         replication = Replication(self._shards, yield_to, self._wake, self._watch)
         mover = RangeMover(self._shards, replication, yield_to)
         self._membership = Membership(
             ring, self._shards, mover, self._clock, self._events, background=background
         )
-        self._expiry = Expiry(self._shards, replication, time, next_version)
+        self._expiry = Expiry(self._shards, replication, time, versions)
         self._failover = Failover(
             self._shards,
             replication,
@@ -175,7 +175,7 @@ class KeyValueStore(HotPath):
         self._maintenance = Maintenance(
             self._failover, self._expiry, time, self._clock, background=background
         )
-        self._committer = Committer(self._shards, replication, time, next_version, yield_to)
+        self._committer = Committer(self._shards, replication, time, versions, yield_to)
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
         super().__init__(
@@ -183,7 +183,7 @@ class KeyValueStore(HotPath):
             self._shards.routing.slots,
             self._shards.locks,
             self._committer.applying,
-            next_version,
+            versions,
             replication,
             time,
             yield_point,
@@ -428,7 +428,7 @@ class KeyValueStore(HotPath):
             record = self._replication.read_locked(position, key)
             if record is None:
                 return False
-            gone = (None, self._next_version(), NEVER_EXPIRES)
+            gone = (None, next(self._versions), NEVER_EXPIRES)
             self._replication.write_locked(Entry(position, key, gone), level)
         return not self._time.expired(record)
 
@@ -735,7 +735,7 @@ class KeyValueStore(HotPath):
                 self._yield_point("set.decided")
             # Before the write: one that fails may still come through, and is to be swept as well.
             self._watch(key, expires_at)
-            record = (value, self._next_version(), expires_at)
+            record = (value, next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 
@@ -749,7 +749,7 @@ class KeyValueStore(HotPath):
             if current[EXPIRES_AT] == expires_at == NEVER_EXPIRES:
                 return False
             self._watch(key, expires_at)
-            record = (current[VALUE], self._next_version(), expires_at)
+            record = (current[VALUE], next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record))
         return True
 

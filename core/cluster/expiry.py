@@ -6,7 +6,7 @@ it goes by is an index by time: an entry may be out of date, so the record itsel
 
 import heapq
 import threading
-from collections.abc import Callable
+from collections.abc import Iterator
 
 from core.clock import Clock
 from core.cluster.replication import Replication
@@ -59,7 +59,7 @@ class Expiry:
         shards: what to sweep.
         replication: takes the records away.
         time: the time.
-        next_version: gives each removal its version.
+        versions: gives each removal its version.
     """
 
     def __init__(
@@ -67,12 +67,12 @@ class Expiry:
         shards: Shards,
         replication: Replication,
         time: SteadyTime,
-        next_version: Callable[[], int],
+        versions: Iterator[int],
     ) -> None:
         self._shards = shards
         self._replication = replication
         self._time = time
-        self._next_version = next_version
+        self._versions = versions
         self._lock = threading.Lock()
         self._heap: list[tuple[int, str]] = []
         self._times: dict[str, int] = {}
@@ -142,6 +142,6 @@ class Expiry:
                 return
             if self._time.expired(record):
                 entry = Entry(position, key, record)
-                self._replication.remove_expired_locked(entry, self._next_version())
+                self._replication.remove_expired_locked(entry, next(self._versions))
             else:
                 self.watch(key, record[EXPIRES_AT])

@@ -27,9 +27,12 @@ from core.stripes import (
 )
 
 _SLOT_BITS: Final = 16
-SLOT_SHIFT: Final = POSITION_BITS - _SLOT_BITS
 _SLOTS: Final = 1 << _SLOT_BITS
-STRIPE_OF_SLOT_SHIFT: Final = STRIPE_SHIFT - SLOT_SHIFT
+# Written out, because the compiler folds only what is: else each shift fetches its number.
+SLOT_SHIFT: Final = 16
+STRIPE_OF_SLOT_SHIFT: Final = 6
+assert POSITION_BITS - _SLOT_BITS == SLOT_SHIFT
+assert STRIPE_SHIFT - SLOT_SHIFT == STRIPE_OF_SLOT_SHIFT
 
 Owners = tuple[str, ...]
 

@@ -48,7 +48,7 @@ class Committer:
         shards: the servers and their locks.
         replication: reads and writes their records.
         time: what has expired is absent.
-        next_version: gives each write its version.
+        versions: gives each write its version.
         yield_point: called with the name of each step.
     """
 
@@ -57,13 +57,13 @@ class Committer:
         shards: Shards,
         replication: Replication,
         time: SteadyTime,
-        next_version: Callable[[], int],
+        versions: Iterator[int],
         yield_point: YieldPoint,
     ) -> None:
         self._shards = shards
         self._replication = replication
         self._time = time
-        self._next_version = next_version
+        self._versions = versions
         self._yield_point = yield_point
         # One item for each commit that is being applied: append and pop need no lock.
         self.applying: list[None] = []
@@ -128,7 +128,7 @@ class Committer:
     def _apply_locked(self, writes: dict[str, Value | None], positions: dict[str, int]) -> None:
         failure: StoreError | None = None
         for key, value in writes.items():
-            record = (value, self._next_version(), NEVER_EXPIRES)
+            record = (value, next(self._versions), NEVER_EXPIRES)
             try:
                 self._replication.write_locked(Entry(positions[key], key, record))
             except QuorumError as error:
