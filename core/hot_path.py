@@ -184,13 +184,9 @@ class HotPath:
                 # As `Replication.write_locked`, which a call more would take 80 ns to reach.
                 records = route.records
                 if key not in records:
-                    # All lists of keys first: whatever interrupts this, no record is unlisted.
-                    route.keys[key] = None
-                    for _, keys in route.others:
-                        keys[key] = None
                     route.tally.keys += 1
                 records[key] = record
-                for records, _ in route.others:
+                for records in route.others:
                     records[key] = record
                 route.counters.writes += 1
                 writes = route.counters.writes

@@ -106,19 +106,15 @@ class Replication:
     def _write_directly_locked(self, route: Route, entry: Entry) -> None:
         """Write through a route whose owners are all current: no tombstone is needed."""
         key, record = entry.key, entry.record
-        copies = ((route.records, route.keys), *route.others)
+        copies = (route.records, *route.others)
         if record[VALUE] is None:
             found = None
-            for records, keys in copies:
+            for records in copies:
                 found = records.pop(key, None)
-                keys.pop(key, None)
             route.tally.keys -= found is not None
             return
-        if key not in route.records:
-            for _, keys in copies:
-                keys[key] = None
-            route.tally.keys += 1
-        for records, _ in copies:
+        route.tally.keys += key not in route.records
+        for records in copies:
             records[key] = record
 
     def _write_to_each_locked(self, route: Route, entry: Entry, level: Level) -> None:

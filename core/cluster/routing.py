@@ -19,20 +19,17 @@ from core.errors import NoServersError, StoreClosedError, StoreError
 from core.record import Record
 from core.stripes import (
     LAST_POSITION,
-    POSITION_BITS,
+    POSITIONS,
     STRIPE_SHIFT,
     STRIPES,
     last_position_of,
     stripe_of,
 )
 
-_SLOT_BITS: Final = 16
-_SLOTS: Final = 1 << _SLOT_BITS
 # Written out, because the compiler folds only what is: else each shift fetches its number.
 SLOT_SHIFT: Final = 16
 STRIPE_OF_SLOT_SHIFT: Final = 6
-assert POSITION_BITS - _SLOT_BITS == SLOT_SHIFT
-assert STRIPE_SHIFT - SLOT_SHIFT == STRIPE_OF_SLOT_SHIFT
+_SLOTS: Final = POSITIONS >> SLOT_SHIFT
 
 Owners = tuple[str, ...]
 
@@ -54,13 +51,6 @@ class KeyTally:
         self.lost = 0
 
 
-class Copy(NamedTuple):
-    """What a writer writes one server's copy of a record through; see `Server.records`, `.keys`."""
-
-    records: dict[str, Record]
-    keys: dict[str, None]
-
-
 class Segment(NamedTuple):
     """Neighbouring positions, `low` to `high` inclusive, with the same owners."""
 
@@ -80,8 +70,7 @@ class Route:
             a split route: what is not found is looked for again under the lock.
         direct: whether a write may go straight into `records` and `others`, because every owner is
             current and can't fail.
-        keys: the keys of the stripe on the primary, for a direct writer to keep up to date.
-        others: the copies beside the primary's, for a direct writer.
+        others: the records of the owners beside the primary, for a direct writer.
         tally: how many keys there are in the parts of the stripe with these owners.
         counters: the counters of the reader, or of the primary.
         segments: in a split route, the highest position of each part and its route; else None.
@@ -91,7 +80,6 @@ class Route:
     __slots__ = (
         "counters",
         "direct",
-        "keys",
         "others",
         "owners",
         "reader",
@@ -109,7 +97,7 @@ class Route:
         owners: Owners = (),
         replicas: tuple[Replica, ...] = (),
         reader: Replica | None = None,
-        copies: tuple[Copy, ...] = (),
+        copies: tuple[dict[str, Record], ...] = (),
         tally: KeyTally | None = None,
         segments: "tuple[tuple[int, Route], ...] | None" = None,
         refusal: type[StoreError] | None = None,
@@ -119,7 +107,6 @@ class Route:
         self.replicas = replicas
         self.reader = reader
         self.direct = bool(copies)
-        self.keys = copies[0].keys if copies else {}
         self.others = copies[1:]
         self.tally = tally or KeyTally()
         self.counters = (reader or replicas[0]).counters if replicas else OperationCounters()
@@ -315,14 +302,12 @@ class RoutingTable:
         return Route(segments=parts)
 
 
-def _copies(replicas: tuple[Replica, ...], stripe: int) -> tuple[Copy, ...]:
+def _copies(replicas: tuple[Replica, ...], stripe: int) -> tuple[dict[str, Record], ...]:
     """Return what to write every copy through; nothing when one of them might miss the write."""
-    copies: list[Copy] = []
+    copies: list[dict[str, Record]] = []
     for replica in replicas:
-        if not replica.current(stripe):
+        records = replica.server.records(stripe) if replica.current(stripe) else None
+        if records is None:
             return ()
-        records, keys = replica.server.records(stripe), replica.server.keys(stripe)
-        if records is None or keys is None:
-            return ()
-        copies.append(Copy(records, keys))
+        copies.append(records)
     return tuple(copies)

@@ -150,15 +150,9 @@ class FaultyServer:
         return self._server.server_id
 
     def records(self, stripe: int) -> dict[str, Record] | None:
-        """Return the live records of `stripe`; None while a read may fail."""
+        """Return the live records of `stripe`; None while a call may fail."""
         if self._injector.faults_of(self.server_id).none:
             return self._server.records(stripe)
-        return None
-
-    def keys(self, stripe: int) -> dict[str, None] | None:
-        """Return the live keys of `stripe`; None while a write may fail."""
-        if self._injector.faults_of(self.server_id).none:
-            return self._server.keys(stripe)
         return None
 
     def get(self, position: int, key: str) -> Record | None:

@@ -30,16 +30,10 @@ class Server(Protocol):
         ...
 
     def records(self, stripe: int) -> dict[str, Record] | None:
-        """Return the live records of `stripe`, among others: the same object each time.
+        """Return the live records of `stripe`, to be read and written directly.
 
-        None where a call may fail, so that every read has to go through `get`.
-        """
-        ...
-
-    def keys(self, stripe: int) -> dict[str, None] | None:
-        """Return the live keys of `stripe`, for who writes through `records` to keep up to date.
-
-        None where there are no `records`, and a write has to go through `apply`.
+        The same object each time. None where a call may fail, so that every read has to go through
+        `get` and every write through `apply`.
         """
         ...
 

@@ -50,7 +50,6 @@ def _cut_coarsely() -> None:
     )
     _replace(
         importlib.import_module("core.cluster.routing"),
-        _SLOT_BITS=_SLOT_BITS,
         SLOT_SHIFT=bits - _SLOT_BITS,
         _SLOTS=1 << _SLOT_BITS,
         STRIPE_OF_SLOT_SHIFT=_SLOT_BITS - _STRIPE_BITS,

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.cluster.replica import Replica
-from core.cluster.routing import SLOT_SHIFT, Owners, RoutingTable
+from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Owners, RoutingTable
 from core.record import NEVER_EXPIRES
 from core.ring.hashing import position_of
 from core.servers.memory_server import MemoryServer
@@ -23,6 +23,10 @@ edges = st.builds(
 )
 spans = st.tuples(edges, edges).map(sorted)
 owners = st.sampled_from([(), ("alpha",), ("bravo",), ("charlie",)])
+
+
+def test_a_slot_lies_in_one_stripe() -> None:
+    assert SLOT_SHIFT + STRIPE_OF_SLOT_SHIFT == STRIPE_SHIFT
 
 
 def new_table() -> RoutingTable:
