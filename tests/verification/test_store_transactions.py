@@ -27,6 +27,8 @@ WORKERS = 4
 ACCOUNTS = [f"account:{number}" for number in range(6)]
 EACH = 100
 TRANSFERS = 60
+# So many of each, in all, must have been done whole.
+ENOUGH = 20
 LISTS = [f"list:{number}" for number in range(4)]
 APPENDING = 40
 SESSIONS = 6
@@ -107,7 +109,7 @@ def transfer(store: KeyValueStore, source: random.Random) -> bool:
 def test_the_sum_of_all_accounts_never_changes(factor: int, session: int) -> None:
     with replayable(session):
         reads: list[BalanceRead] = []
-        moved = count()
+        moved: list[int] = []
         stamp = count().__next__
         with disturbed(session, factor) as cluster:
             store = cluster.store
@@ -115,10 +117,14 @@ def test_the_sum_of_all_accounts_never_changes(factor: int, session: int) -> Non
 
             def work(number: int) -> None:
                 source = random.Random(session * 10 + number)
-                for _ in range(TRANSFERS):
+                # With one replica, whatever lies on a server that is cut off can't be read
+                # meanwhile: where that is most of the time, it takes more attempts.
+                for attempt in range(TRANSFERS * 50):
+                    if attempt >= TRANSFERS and min(len(reads), len(moved)) >= ENOUGH:
+                        break
                     if source.random() < 0.5:
                         if transfer(store, source):
-                            next(moved)
+                            moved.append(attempt)
                         continue
                     began = stamp()
                     try:
@@ -132,9 +138,8 @@ def test_the_sum_of_all_accounts_never_changes(factor: int, session: int) -> Non
             in_threads(work)
         report = check_bank(reads, ACCOUNTS, EACH * len(ACCOUNTS))
         assert report.violations == ()
-        # With one replica, whatever lies on a server that is cut off can't be read meanwhile.
-        assert report.complete_reads >= TRANSFERS * WORKERS * 0.05
-        assert next(moved) >= TRANSFERS * WORKERS * 0.05
+        assert report.complete_reads >= ENOUGH
+        assert len(moved) >= ENOUGH
 
 
 def _open_accounts(store: KeyValueStore) -> None:
