@@ -47,8 +47,11 @@ class Server(Protocol):
         """Return the record of `key`, which lies at `position`, or None."""
         ...
 
-    def apply(self, entry: Entry) -> bool:
-        """Store a record unless one as new is there; return whether it was stored.
+    def apply(self, entry: Entry) -> int | None:
+        """Store a record unless one as new is there.
+
+        Returns None where one is and nothing was stored, else by how much the number of keys
+        changed (-1, 0 or 1), so that who counts keys need not read first.
 
         A tombstone takes the record away, and is remembered until `forget_tombstones`, so that an
         older record of the key that comes late is not stored.
