@@ -59,8 +59,8 @@ def split_disk_key(disk_key: bytes) -> tuple[int, str]:
 def encode_record(disk_key: bytes, record: Record) -> bytes:
     """Return `record` as it lies under `disk_key`. O(length of the value).
 
-    >>> encode_record(disk_key_of(7, "key"), ("value", 3, 0)).hex(" ", 2)[:19]
-    '0100 0000 0000 0000'
+    >>> encode_record(disk_key_of(7, "key"), ("value", 3, 0)).hex()[:20]
+    '01000000000000000003'
     """
     value, version, expires_at = record
     if value is None:
@@ -98,6 +98,18 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     if kind == _TOMBSTONE and not value:
         return None, version, expires_at
     return None
+
+
+def stamp_of(disk_key: bytes, raw: bytes) -> tuple[int, int] | None:
+    """Return version and expiry of a record, or None if it is corrupt.
+
+    Quicker than `decode_record`: of the value, it looks at the checksum alone. O(length of the
+    record).
+    """
+    if crc32(raw, crc32(disk_key)) != _WHOLE or len(raw) < RECORD_OVERHEAD:
+        return None
+    record_format, _, version, expires_at = _HEADER.unpack_from(raw)
+    return (version, expires_at) if record_format == RECORD_FORMAT else None
 
 
 def fault_of(disk_key: bytes, raw: bytes) -> str | None:

@@ -111,5 +111,37 @@ class Server(Protocol):
         ...
 
 
+class DurableServer(Server, Protocol):
+    """A server whose records outlive the process.
+
+    What a server in memory has no use for: its records go with the process, the store keeps an
+    index of what expires for it, and nothing of it lies on a disk that could decay.
+    """
+
+    def due(self, now_ms: int, limit: int) -> list[Entry]:
+        """Return at most `limit` entries whose expiry is at or before `now_ms`, earliest first.
+
+        They stay until they are dropped. May be called without a lock: an entry may have changed
+        since, so whoever drops one looks at it again under the lock of its stripe.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return once everything that was applied before is on the disk."""
+        ...
+
+    def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
+        """Return position and key of each corrupt record at positions `low` to `high`, in order.
+
+        `get` raises `CorruptRecordError` for them, `scan` and `digest` leave them out, and `count`,
+        `measure` and `discard` count them as keys: each is one key that has to be mended.
+        """
+        ...
+
+    def destroy(self) -> None:
+        """Close the server and remove its files from the disk."""
+        ...
+
+
 # Makes the storage of a server that joins the ring.
 ServerFactory = Callable[[str], Server]
