@@ -221,17 +221,18 @@ def test_a_limit_is_kept() -> None:
 
 def test_the_rate_and_the_time_left_are_told() -> None:
     clock = ManualClock()
-    store = store_with(clock=clock)
+    store = store_with(clock=clock, background=False)
     filled(store, 4_000)
-    migration = store.commit(store.plan_add_server("echo"), keys_per_second=500)
-    rates = []
-    while not migration.over:
+    migration = store.commit(store.plan_add_server("echo"))
+    assert (migration.progress.keys_per_second, migration.progress.eta_seconds) == (0, None)
+    for seconds in range(1, 20):
+        clock.advance(1)
+        assert migration.step()
         progress = migration.progress
-        if progress.keys_per_second and progress.eta_seconds is not None:
-            rates.append((progress.keys_per_second, progress.eta_seconds))
-    assert migration.wait(30)
-    assert rates
-    assert all(rate <= 50_000 and eta >= 0 for rate, eta in rates)
+        assert progress.keys_per_second == pytest.approx(progress.keys_moved / seconds)
+        left = seconds * (1 - progress.fraction) / progress.fraction
+        assert progress.eta_seconds == pytest.approx(left)
+    assert progress.keys_moved
 
 
 def test_the_rate_and_the_time_left_of_a_cancelled_one_are_those_of_the_way_back() -> None:
