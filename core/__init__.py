@@ -60,7 +60,15 @@ from core.events import (
 )
 from core.metrics import LatencyHistogram, LatencySummary
 from core.record import Entry, Record, Value
-from core.ring import HashFunction, HashRing, OwnershipChange, Range, RingView, Vnode, ownership_diff
+from core.ring import (
+    HashFunction,
+    HashRing,
+    OwnershipChange,
+    Range,
+    RingView,
+    Vnode,
+    ownership_diff,
+)
 from core.servers.faults import FaultInjector, Faults
 from core.servers.memory_server import MemoryServer
 from core.servers.server import RangeSize, Server, ServerFactory
