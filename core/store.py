@@ -34,6 +34,7 @@ from core.errors import (
 )
 from core.events import Event, EventLog
 from core.hot_path import HotPath
+from core.options import checked_count
 from core.record import (
     EXPIRES_AT,
     NEVER_EXPIRES,
@@ -153,7 +154,7 @@ class KeyValueStore(HotPath):
             self._factory(create_server or self._create_memory_server),
             replication_factor,
             _checked_consistency(consistency),
-            hints_kept,
+            checked_count("hints_kept", hints_kept),
         )
         self._events = EventLog()
         time, versions = SteadyTime(self._clock), itertools.count(1)
@@ -538,10 +539,12 @@ class KeyValueStore(HotPath):
         stripe (a 1,024th of the ring) are read at one moment. O(keys), or less with a limit.
 
         Raises:
-            InvalidOptionError: `limit` is negative.
+            InvalidOptionError: `limit` is negative, or `prefix` no `str`.
         """
-        if limit is not None and limit < 0:
-            raise InvalidOptionError("limit must be 0 or more, or None for all")
+        if limit is not None:
+            limit = checked_count("limit", limit)
+        if not isinstance(prefix, str):
+            raise InvalidOptionError(f"a prefix must be str, not {type(prefix).__name__}")
         found: list[str] = []
         for stripe in range(STRIPES):
             if limit is not None and len(found) >= limit:
@@ -564,8 +567,7 @@ class KeyValueStore(HotPath):
             InvalidKeyError: `start_key` could not be a key.
             InvalidOptionError: `count` is negative.
         """
-        if count < 0:
-            raise InvalidOptionError("count must be 0 or more")
+        count = checked_count("count", count)
         start_key = checked_key(start_key)
         start = (self._shards.position_of(start_key), start_key)
         first = stripe_of(start[0])
@@ -614,7 +616,7 @@ class KeyValueStore(HotPath):
             UnknownServerError: there is no such server.
         """
         if server_id not in self._shards.replicas:
-            raise UnknownServerError(str(server_id))
+            raise UnknownServerError(server_id)
         return [
             entry.key
             for stripe in range(STRIPES)

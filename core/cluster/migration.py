@@ -121,7 +121,9 @@ class Migration:
         keys_per_second: float | None = None,
         background: bool = True,
     ) -> None:
-        if keys_per_second is not None and not keys_per_second > 0:
+        if keys_per_second is not None and (
+            not isinstance(keys_per_second, int | float) or not keys_per_second > 0
+        ):
             raise InvalidOptionError("keys_per_second must be above 0, or None for no limit")
         self.plan = plan
         self._mover = mover

@@ -96,11 +96,9 @@ class _Moved:
                     continue
                 self.primaries[old[0]] -= keys
                 self.primaries[new[0]] += keys
-                # A primary that leaves or hands over is who gives, if it can.
-                giver = old[0] if old[0] not in new else source
                 for target in gaining:
-                    self._keys[giver, target] += keys
-                    self._bytes[giver, target] += size
+                    self._keys[source, target] += keys
+                    self._bytes[source, target] += size
 
     def _measured(
         self, replicas: list[Replica], part: tuple[int, int]

@@ -20,6 +20,7 @@ from core.cluster.expiry import SteadyTime
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import InvalidOptionError, QuorumError, StoreError, TransactionConflict
+from core.options import checked_count
 from core.record import (
     NEVER_EXPIRES,
     VALUE,
@@ -253,8 +254,7 @@ def run_transaction(
         InvalidOptionError: `retries` is negative.
         TransactionConflict: it met one in every one of `retries` + 1 attempts.
     """
-    if retries < 0:
-        raise InvalidOptionError("retries must be 0 or more")
+    retries = checked_count("retries", retries)
     while True:
         try:
             with Transaction(committer) as transaction:

@@ -8,6 +8,7 @@ from sortedcontainers import SortedDict
 from core.errors import InvalidOptionError
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.ring.ring_view import RingView, Vnode
+from core.server_id import checked_server_id
 from core.stripes import LAST_POSITION
 
 DEFAULT_VIRTUAL_NODES = 150
@@ -62,9 +63,14 @@ class HashRing:
     def add_server(self, server_id: str, weight: float = 1.0) -> bool:
         """Add a server's vnodes and publish the new view; False if it is there already.
 
-        O(its vnodes x log all vnodes), and a copy of the references to all vnodes. Raises
-        InvalidOptionError when `weight` is not above 0 and at most 1,000.
+        O(its vnodes x log all vnodes), and a copy of the references to all vnodes.
+
+        Raises:
+            InvalidOptionError: `weight` is not above 0 and at most 1,000, or makes more than
+                100,000 vnodes.
+            InvalidServerIdError: the id is not allowed.
         """
+        server_id = checked_server_id(server_id)
         count = self.vnodes_for(weight)
         with self._lock:
             if server_id in self._members:

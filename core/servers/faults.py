@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from core.clock import Clock, SystemClock
 from core.errors import InvalidOptionError, ServerUnavailableError
+from core.options import checked_count
 from core.record import Entry, Record
 from core.servers.server import RangeSize, Server
 
@@ -63,7 +64,7 @@ class FaultInjector:
         Raises:
             InvalidOptionError: `seconds` is negative or above 60.
         """
-        if not 0 <= seconds <= MAX_SLOW_SECONDS:
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SLOW_SECONDS:
             raise InvalidOptionError(f"seconds must be 0 to {MAX_SLOW_SECONDS:g}")
         self._change(server_id, lambda faults: replace(faults, slow_seconds=seconds))
 
@@ -73,8 +74,7 @@ class FaultInjector:
         Raises:
             InvalidOptionError: `calls` is negative.
         """
-        if calls < 0:
-            raise InvalidOptionError("calls must be 0 or more")
+        calls = checked_count("calls", calls)
         self._change(server_id, lambda faults: replace(faults, failing_calls=calls))
 
     def partition(self, server_id: str) -> None:

@@ -1,5 +1,7 @@
 """Servers misbehave as they are told, and no more."""
 
+from typing import Any
+
 import pytest
 
 from core import (
@@ -92,9 +94,13 @@ def test_a_migration_from_a_partitioned_server_waits_for_it() -> None:
     store.check_invariants()
 
 
-@pytest.mark.parametrize("seconds", [-1, 61, float("nan")])
-def test_a_slowness_out_of_range_is_refused(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [-1, 61, float("nan"), "1", None])
+def test_a_slowness_out_of_range_is_refused(seconds: Any) -> None:
     with pytest.raises(InvalidOptionError):
         FaultInjector().slow("alpha", seconds)
+
+
+@pytest.mark.parametrize("calls", [-1, 1.5, float("nan"), "1", None])
+def test_a_number_of_failures_that_is_none_is_refused(calls: Any) -> None:
     with pytest.raises(InvalidOptionError):
-        FaultInjector().fail_next("alpha", -1)
+        FaultInjector().fail_next("alpha", calls)

@@ -156,8 +156,9 @@ MUTANTS = (
     simulated(
         "a clock that jumps back revives keys",
         "a key that was gone is there again",
-        "cluster.expiry:SteadyTime.now_ms",
-        ("if now < self._latest:", "if False:"),
+        "cluster.expiry:SteadyTime.__init__",
+        ("= clock.monotonic\n", "= lambda: clock.now_ms() / 1_000\n"),
+        ("clock.now_ms() - clock.monotonic() * 1_000 + 0.5", "0.5"),
     ),
     simulated(
         "a late hint outlives the sweeping of its key",
