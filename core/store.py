@@ -5,7 +5,8 @@ belong, the shards hold servers and routes, the membership changes them.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -19,9 +20,17 @@ from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
+from core.cluster.persistence import (
+    Ephemeral,
+    OnDisk,
+    Persistence,
+    ReservedVersions,
+    open_disk,
+)
 from core.cluster.plan import Plan
 from core.cluster.range_mover import RangeMover
 from core.cluster.replica import HINTS_KEPT
+from core.cluster.reopening import reopen
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, StoreSnapshot
@@ -30,6 +39,7 @@ from core.errors import (
     InvalidKeyError,
     InvalidOptionError,
     NoServersError,
+    StoreError,
     UnknownServerError,
 )
 from core.events import Event, EventLog
@@ -49,8 +59,9 @@ from core.record import (
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, HashRing
 from core.ring.hashing import HashFunction, murmur3
 from core.server_id import checked_server_id
-from core.servers.faults import FaultInjector, FaultyServer
+from core.servers.faults import FaultInjector, behind_faults
 from core.servers.memory_server import MemoryServer
+from core.servers.rocksdb_server import SyncMode
 from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
@@ -79,8 +90,14 @@ class KeyValueStore(HotPath):
     Args:
         virtual_nodes_per_node: points on the ring of a server of weight 1; more of them spread the
             keys more evenly and make membership changes slower.
+        data_dir: the directory to keep everything in, made if it is missing: servers, keys, and a
+            migration that is under way are there again when it is opened the next time. It belongs
+            to one process at a time. None keeps everything in memory.
+        sync: what a write to a data directory has survived when it returns. ``"everysec"``: the end
+            of the process, in whatever way; a loss of power takes what was written in its last
+            second. ``"always"``: a loss of power too; writers wait for the disk, together.
         replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
-            it on all of them.
+            it on all of them. None for what the data directory has, or 1.
         consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
             answer; ``"eventual"`` is content with one, and a read may then be out of date.
         clock: the time.
@@ -129,7 +146,9 @@ class KeyValueStore(HotPath):
         self,
         virtual_nodes_per_node: int = DEFAULT_VIRTUAL_NODES,
         *,
-        replication_factor: int = 1,
+        data_dir: str | os.PathLike[str] | None = None,
+        sync: SyncMode = "everysec",
+        replication_factor: int | None = None,
         consistency: Consistency | str = Consistency.STRONG,
         clock: Clock | None = None,
         hash_function: HashFunction = murmur3,
@@ -139,32 +158,51 @@ class KeyValueStore(HotPath):
         background: bool = True,
         yield_point: YieldPoint | None = None,
     ) -> None:
-        if (
+        if replication_factor is not None and (
             not isinstance(replication_factor, int)
             or not 1 <= replication_factor <= MAX_REPLICATION_FACTOR
         ):
             raise InvalidOptionError(
                 f"replication_factor must be a whole number from 1 to {MAX_REPLICATION_FACTOR}"
             )
+        level = _checked_consistency(consistency)
+        hints_kept = checked_count("hints_kept", hints_kept)
         ring = HashRing(virtual_nodes_per_node, hash_function=hash_function)
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._faults = faults
+        create = create_server or self._create_memory_server
+        versions: Iterator[int] = itertools.count(1)
+        persistence: Persistence = Ephemeral()
+        disk: OnDisk | None = None
+        if data_dir is not None:
+            disk, topology = open_disk(
+                data_dir,
+                sync=sync,
+                virtual_nodes_per_node=virtual_nodes_per_node,
+                replication_factor=replication_factor,
+            )
+            persistence, create = disk, disk.server_factory(sync, self._clock)
+            versions = ReservedVersions(disk.journal)
+            replication_factor = topology.replication_factor
+            ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
         self._shards = Shards(
-            hash_function,
-            self._factory(create_server or self._create_memory_server),
-            replication_factor,
-            _checked_consistency(consistency),
-            checked_count("hints_kept", hints_kept),
+            hash_function, self._factory(create), replication_factor or 1, level, hints_kept
         )
         self._events = EventLog()
-        time, versions = SteadyTime(self._clock), itertools.count(1)
+        time = SteadyTime(self._clock)
         yield_to = yield_point or _go_on
         replication = Replication(self._shards, yield_to, self._wake, self._watch)
-        mover = RangeMover(self._shards, replication, yield_to)
+        mover = RangeMover(self._shards, replication, persistence, yield_to)
         self._membership = Membership(
-            ring, self._shards, mover, self._clock, self._events, background=background
+            ring,
+            self._shards,
+            mover,
+            self._clock,
+            self._events,
+            persistence,
+            background=background,
         )
-        self._expiry = Expiry(self._shards, replication, time, versions)
+        self._expiry = Expiry(self._shards, replication, time, versions, indexed=disk is None)
         self._failover = Failover(
             self._shards,
             replication,
@@ -174,9 +212,16 @@ class KeyValueStore(HotPath):
             self._wake,
         )
         self._maintenance = Maintenance(
-            self._failover, self._expiry, time, self._clock, background=background
+            self._failover,
+            self._expiry,
+            time,
+            self._clock,
+            sync=None if disk is None else lambda: disk.sync(self._shards),
+            background=background,
         )
-        self._committer = Committer(self._shards, replication, time, versions, yield_to)
+        self._committer = Committer(
+            self._shards, replication, time, versions, persistence, yield_to
+        )
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
         super().__init__(
@@ -189,6 +234,15 @@ class KeyValueStore(HotPath):
             time,
             yield_point,
         )
+        if disk is not None:
+            try:
+                reopen(disk, topology, self._membership, self._shards, replication)
+            except BaseException:
+                with suppress(StoreError):
+                    self._shards.close()
+                disk.abandon()
+                raise
+            self._wake()
 
     # Servers
 
@@ -763,7 +817,7 @@ class KeyValueStore(HotPath):
 
     def _watch(self, key: str, expires_at: int) -> None:
         if expires_at != NEVER_EXPIRES:
-            self._expiry.watch(key, expires_at)
+            self._expiry.note(key, expires_at)
             self._wake()
 
     def _wake(self) -> None:
@@ -782,7 +836,7 @@ class KeyValueStore(HotPath):
         faults = self._faults
         if faults is None:
             return create
-        return lambda server_id: FaultyServer(create(server_id), faults)
+        return lambda server_id: behind_faults(create(server_id), faults)
 
     def _create_memory_server(self, server_id: str) -> Server:
         return MemoryServer(server_id, self._shards.position_of)

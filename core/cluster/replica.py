@@ -9,7 +9,7 @@ import threading
 from typing import Final
 
 from core.record import Entry
-from core.servers.server import Server
+from core.servers.server import DurableServer, Server
 
 # Hints a server, before stripes are compared instead: 10,000 records of 1 kB are 10 MB.
 HINTS_KEPT = 10_000
@@ -44,12 +44,23 @@ class Replica:
             there would be nobody to compare with.
     """
 
-    __slots__ = ("_counting", "_missed", "counters", "down", "hints", "hints_kept", "server")
+    __slots__ = (
+        "_counting",
+        "_missed",
+        "counters",
+        "down",
+        "given_up",
+        "hints",
+        "hints_kept",
+        "server",
+    )
 
     def __init__(self, server: Server, hints_kept: int = HINTS_KEPT) -> None:
         self.server = server
         self.counters: Final = OperationCounters()
         self.down = False
+        # Whether it may leave with what only its disk holds: somebody said so.
+        self.given_up = False
         self.hints = 0
         self.hints_kept = hints_kept
         self._counting = threading.Lock()
@@ -60,6 +71,12 @@ class Replica:
     def server_id(self) -> str:
         """The server's id."""
         return self.server.server_id
+
+    @property
+    def durable(self) -> DurableServer | None:
+        """Its server, if what that holds outlives a crash; else None."""
+        server = self.server
+        return server if isinstance(server, DurableServer) else None
 
     @property
     def behind(self) -> list[int]:

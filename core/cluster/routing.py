@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from core.cluster.replica import OperationCounters, Replica
 from core.errors import NoServersError, StoreClosedError, StoreError
 from core.record import Record
+from core.ring.ring_view import RingView
 from core.stripes import (
     LAST_POSITION,
     POSITIONS,
@@ -173,6 +174,21 @@ class RoutingTable:
             part_low = max(low, stripe << STRIPE_SHIFT)
             part_high = min(high, last_position_of(stripe))
             self._assign_within_stripe(Segment(part_low, part_high, owners))
+
+    def follow(
+        self, view: RingView, replicas: int, low: int = 0, high: int = LAST_POSITION
+    ) -> None:
+        """Make the owners of positions `low` to `high` those of `view`. O(its vnodes + slots).
+
+        Called with the stripe locks of the span held.
+        """
+        inner, behind = view.replicas_between(low, high, replicas)
+        start = low
+        for position, owners in inner:
+            self.assign(start, position, owners)
+            start = position + 1
+        if start <= high:
+            self.assign(start, high, behind)
 
     def refresh(self, stripe: int) -> None:
         """Make the routes of `stripe` anew: a server of its has changed. O(slots of a stripe).

@@ -1,6 +1,7 @@
 """The ring's membership: which servers there are and where their vnodes lie."""
 
 import threading
+from collections.abc import Mapping
 from typing import Self
 
 from sortedcontainers import SortedDict
@@ -106,6 +107,22 @@ class HashRing:
             vnodes = self._vnodes_of(server_id, count)
             self.view = self.view.with_other_vnodes(server_id, weight, vnodes)
         return True
+
+    def restore(self, weights: Mapping[str, float], epoch: int) -> None:
+        """Take these servers in place of all others, and go on at `epoch`. O(vnodes log vnodes).
+
+        Raises:
+            InvalidOptionError: a weight is not above 0 and at most 1,000.
+        """
+        vnodes = sorted(
+            vnode
+            for server_id, weight in weights.items()
+            for vnode in self._vnodes_of(server_id, self.vnodes_for(weight))
+        )
+        with self._lock:
+            self._members.clear()
+            self._members.update(weights)
+            self.view = RingView(epoch, vnodes, weights, hash_function=self._hash)
 
     def clear(self) -> None:
         """Remove every server."""

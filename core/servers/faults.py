@@ -12,7 +12,7 @@ from core.clock import Clock, SystemClock
 from core.errors import InvalidOptionError, ServerUnavailableError
 from core.options import checked_count
 from core.record import Entry, Record
-from core.servers.server import RangeSize, Server
+from core.servers.server import DurableServer, RangeSize, Server
 
 MAX_SLOW_SECONDS = 60.0
 
@@ -216,3 +216,37 @@ class FaultyServer:
 
     def _before(self) -> None:
         self._injector.before_call(self.server_id)
+
+
+class FaultyDurableServer(FaultyServer):
+    """A server on disk behind a fault injector."""
+
+    def __init__(self, server: DurableServer, injector: FaultInjector) -> None:
+        super().__init__(server, injector)
+        self._durable = server
+
+    def due(self, now_ms: int, limit: int) -> list[Entry]:
+        """Return entries whose expiry has passed."""
+        self._before()
+        return self._durable.due(now_ms, limit)
+
+    def sync(self) -> None:
+        """Return once everything that was applied before is on the disk."""
+        self._before()
+        self._durable.sync()
+
+    def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
+        """Return position and key of each corrupt record in a range."""
+        self._before()
+        return self._durable.corrupt_keys(low, high)
+
+    def destroy(self) -> None:
+        """Close the server and remove its files from the disk."""
+        self._durable.destroy()
+
+
+def behind_faults(server: Server, injector: FaultInjector) -> FaultyServer:
+    """Return a server that misbehaves as `injector` says."""
+    if isinstance(server, DurableServer):
+        return FaultyDurableServer(server, injector)
+    return FaultyServer(server, injector)
