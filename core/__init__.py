@@ -23,7 +23,9 @@ from core.cluster.snapshot import (
 )
 from core.cluster.transactions import Transaction
 from core.errors import (
+    CorruptRecordError,
     DataLossError,
+    DiskFullError,
     InvalidKeyError,
     InvalidOptionError,
     InvalidServerIdError,
@@ -31,12 +33,14 @@ from core.errors import (
     LastServerError,
     MigrationFailedError,
     MigrationInProgressError,
+    MissingExtraError,
     NoServersError,
     QuorumError,
     ServerExistsError,
     ServerFailedError,
     ServerUnavailableError,
     StalePlanError,
+    StorageError,
     StoreClosedError,
     StoreError,
     TransactionConflict,
@@ -62,7 +66,8 @@ from core.record import Entry, Record, Value
 from core.ring import HashRing, OwnershipChange, Range, RingView, Vnode, ownership_diff
 from core.servers.faults import FaultInjector, Faults
 from core.servers.memory_server import MemoryServer
-from core.servers.server import Server
+from core.servers.rocksdb_server import RocksDBServer
+from core.servers.server import DurableServer, Server
 from core.store import KeyValueStore
 from core.workload.distributions import Distribution
 from core.workload.load_generator import LoadChanges, LoadGenerator
@@ -77,10 +82,13 @@ __all__ = [
     "ChangeKind",
     "Clock",
     "Consistency",
+    "CorruptRecordError",
     "CrashPreview",
     "DataLossError",
+    "DiskFullError",
     "Distribution",
     "DoctorReport",
+    "DurableServer",
     "Entry",
     "Event",
     "Fault",
@@ -116,6 +124,7 @@ __all__ = [
     "MigrationResumed",
     "MigrationStarted",
     "MigrationState",
+    "MissingExtraError",
     "NoServersError",
     "OperationKind",
     "OwnershipChange",
@@ -131,6 +140,7 @@ __all__ = [
     "RecoveryState",
     "ReplicaCopy",
     "RingView",
+    "RocksDBServer",
     "Server",
     "ServerCrashed",
     "ServerEvent",
@@ -142,6 +152,7 @@ __all__ = [
     "ServerUnavailableError",
     "Share",
     "StalePlanError",
+    "StorageError",
     "StoreCleared",
     "StoreClosedError",
     "StoreError",

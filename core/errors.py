@@ -18,7 +18,11 @@
     ├── QuorumError                              fewer replicas answered than the level asks for
     ├── TransactionConflict                      what a transaction read was changed meanwhile
     ├── ServerFailedError                        a server could not carry out an operation
-    │   └── ServerUnavailableError               a server does not answer
+    │   ├── ServerUnavailableError               a server does not answer
+    │   ├── CorruptRecordError                   a record on the disk is not what was written
+    │   └── StorageError                         a server's disk can't be read or written
+    │       └── DiskFullError                    there is no space for what was to be written
+    ├── MissingExtraError          (ImportError) a part of ringtop needs a package that isn't there
     └── StoreClosedError                         the store was closed
 
 An error carries what it is about as attributes; its message is one line that says what to do, with
@@ -171,6 +175,50 @@ class ServerUnavailableError(ServerFailedError):
         self.server_ids = tuple(server_ids)
 
 
+class CorruptRecordError(ServerFailedError):
+    """A record on a server's disk is not what was written there. The rest can be read.
+
+    The next write of the key takes its place, and so does a copy of it from another replica.
+
+    Attributes:
+        server_id: the server that holds it.
+        key: the key that it lies under.
+        fault: what is wrong with it.
+    """
+
+    def __init__(self, server_id: str, key: str, fault: str) -> None:
+        super().__init__(
+            server_id,
+            f"the record of {quoted(key, 40)} is corrupt ({fault}): "
+            "write it again, or have it copied from another replica",
+        )
+        self.key = key
+        self.fault = fault
+
+
+class StorageError(ServerFailedError):
+    """A server's disk can't be read or written. What was acknowledged is still there.
+
+    Attributes:
+        server_id: the server whose disk it is.
+        fault: what the disk says.
+        advice: what to do about it.
+    """
+
+    def __init__(self, server_id: str, fault: str, advice: str) -> None:
+        # The advice comes last, so the fault is cut where both are too long.
+        super().__init__(server_id, f"{visible(fault, 110)}: {advice}")
+        self.fault = fault
+        self.advice = advice
+
+
+class DiskFullError(StorageError):
+    """There is no space for what was to be written. Reads go on.
+
+    The server writes again by itself once there is space.
+    """
+
+
 class QuorumError(StoreError):
     """Fewer replicas answered a read, or acknowledged a write, than its level asks for.
 
@@ -222,6 +270,18 @@ class TransactionConflict(StoreError):  # noqa: N818 - the field's own word for 
             "(run_transaction() does)"
         )
         self.key = key
+
+
+class MissingExtraError(StoreError, ImportError):
+    """A part of ringtop was asked for whose package is not installed.
+
+    Attributes:
+        extra: what to install with ringtop.
+    """
+
+    def __init__(self, extra: str, subject: str) -> None:
+        super().__init__(f'{subject} needs a package more: pip install "ringtop[{extra}]"')
+        self.extra = extra
 
 
 class StoreClosedError(StoreError):

@@ -158,7 +158,7 @@ class _Doctor:
             try:
                 if server_id in others:
                     server.drop(entry.position, entry.key)
-                elif not server.apply(entry):  # the same version, of other content
+                elif server.apply(entry) is None:  # the same version, of other content
                     server.drop(entry.position, entry.key)
                     server.apply(entry)
             except ServerFailedError:

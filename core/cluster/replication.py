@@ -123,19 +123,18 @@ class Replication:
         live = sum(not replica.down for replica in route.replicas)
         if live < needed:
             raise QuorumError(live, needed, unknown=False)
-        change = self._tally_change_locked(route, entry)
         reached = 0
         well = True
+        change: int | None = None
         for replica in route.replicas:
-            if self._reaches_locked(replica, entry):
-                reached += 1
-                if change is None and replica.current(stripe):
-                    # It has the record; with a hint it catches up, and its keys are counted again.
-                    well = False
-                    self._miss_locked(replica, entry)
-            else:
+            changed = self._apply_locked(replica, entry)
+            if changed is None:
                 well = well and not replica.current(stripe)
                 self._miss_locked(replica, entry)
+            else:
+                reached += 1
+                if change is None and replica.current(stripe):
+                    change = changed  # only a current one knows what was there before
             self._yield_point("write.copied")
         # Too low a count could let a stripe be taken for empty.
         route.tally.keys += entry.record[VALUE] is not None if change is None else change
@@ -161,26 +160,14 @@ class Replication:
         replica.miss(stripe, entry, keep=keep)
 
     @staticmethod
-    def _reaches_locked(replica: Replica, entry: Entry) -> bool:
+    def _apply_locked(replica: Replica, entry: Entry) -> int | None:
+        """Return by how much the number of the replica's keys changed; None if it failed."""
         if replica.down:
-            return False
+            return None
         try:
-            replica.server.apply(entry)
+            return replica.server.apply(entry) or 0  # as new a record is there: nothing changed
         except ServerFailedError:
-            return False
-        return True
-
-    @staticmethod
-    def _tally_change_locked(route: Route, entry: Entry) -> int | None:
-        """Return by how much a write changes the number of keys; None if nobody can say."""
-        is_there = entry.record[VALUE] is not None
-        for replica in route.replicas:
-            if replica.current(stripe_of(entry.position)):
-                try:
-                    return is_there - (replica.server.get(entry.position, entry.key) is not None)
-                except ServerFailedError:
-                    continue
-        return None
+            return None
 
     # Reading
 
@@ -291,7 +278,7 @@ class Replication:
         for server_id, record in answers.items():
             if record is None or record[VERSION] < entry.record[VERSION]:
                 replica = self._shards.replicas[server_id]
-                if not self._reaches_locked(replica, entry):
+                if self._apply_locked(replica, entry) is None:
                     self._miss_locked(replica, entry)
                     self._shards.routing.refresh(stripe_of(entry.position))
 

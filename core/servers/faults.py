@@ -160,8 +160,8 @@ class FaultyServer:
         self._before()
         return self._server.get(position, key)
 
-    def apply(self, entry: Entry) -> bool:
-        """Store a record unless one as new is there."""
+    def apply(self, entry: Entry) -> int | None:
+        """Store a record unless one as new is there; return the change in keys."""
         self._before()
         return self._server.apply(entry)
 

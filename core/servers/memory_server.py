@@ -57,8 +57,8 @@ class MemoryServer:
         """Return the record of `key`, or None. O(1)."""
         return self.records(stripe_of(position)).get(key)
 
-    def apply(self, entry: Entry) -> bool:
-        """Store a record unless one as new is there. O(1)."""
+    def apply(self, entry: Entry) -> int | None:
+        """Store a record unless one as new is there; return the change in keys. O(1)."""
         stripe = stripe_of(entry.position)
         records = self.records(stripe)
         current = records.get(entry.key)
@@ -67,19 +67,19 @@ class MemoryServer:
         if tombstones is not None:
             newest = max(newest, tombstones.get(entry.key, 0))
         if newest >= entry.record[VERSION]:
-            return False
+            return None
         if entry.record[VALUE] is None:
-            self.drop(entry.position, entry.key)
+            dropped = self.drop(entry.position, entry.key)
             self._tombstones.setdefault(stripe, {})[entry.key] = entry.record[VERSION]
-            return True
+            return -1 if dropped else 0
         records[entry.key] = entry.record
         if tombstones is not None:
             tombstones.pop(entry.key, None)
-        return True
+        return 1 if current is None else 0
 
     def apply_many(self, entries: Sequence[Entry]) -> int:
         """Store each record unless one as new is there. O(entries)."""
-        return sum(self.apply(entry) for entry in entries)
+        return sum(self.apply(entry) is not None for entry in entries)
 
     def scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
         """Return the first `limit` entries at positions `low` to `high`, in order.

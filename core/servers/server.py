@@ -41,8 +41,11 @@ class Server(Protocol):
         """Return the record of `key`, which lies at `position`, or None."""
         ...
 
-    def apply(self, entry: Entry) -> bool:
-        """Store a record unless one as new is there; return whether it was stored.
+    def apply(self, entry: Entry) -> int | None:
+        """Store a record unless one as new is there.
+
+        Returns None where one is and nothing was stored, else by how much the number of keys
+        changed (-1, 0 or 1), so that who counts keys need not read first.
 
         A tombstone takes the record away, and is remembered until `forget_tombstones`, so that an
         older record of the key that comes late is not stored.
@@ -99,6 +102,38 @@ class Server(Protocol):
 
     def close(self) -> None:
         """Give back what the server holds open. Nothing is asked of it afterwards."""
+        ...
+
+
+class DurableServer(Server, Protocol):
+    """A server whose records outlive the process.
+
+    What a server in memory has no use for: its records go with the process, the store keeps an
+    index of what expires for it, and nothing of it lies on a disk that could decay.
+    """
+
+    def due(self, now_ms: int, limit: int) -> list[Entry]:
+        """Return at most `limit` entries whose expiry is at or before `now_ms`, earliest first.
+
+        They stay until they are dropped. May be called without a lock: an entry may have changed
+        since, so whoever drops one looks at it again under the lock of its stripe.
+        """
+        ...
+
+    def sync(self) -> None:
+        """Return once everything that was applied before is on the disk."""
+        ...
+
+    def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
+        """Return position and key of each corrupt record at positions `low` to `high`, in order.
+
+        `get` raises `CorruptRecordError` for them, `scan` and `digest` leave them out, and `count`,
+        `measure` and `discard` count them as keys: each is one key that has to be mended.
+        """
+        ...
+
+    def destroy(self) -> None:
+        """Close the server and remove its files from the disk."""
         ...
 
 

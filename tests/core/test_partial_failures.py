@@ -60,11 +60,26 @@ def finish(work: Migration | Recovery) -> None:
 def test_a_write_that_could_not_be_counted_is_counted_later() -> None:
     faulty = Faulty(("alpha",))
     assert faulty.store.set("key", "first")
-    faulty.faults.fail_next("alpha", 1)  # the question whether the key is there
-    assert faulty.store.set("key", "second")
+    faulty.faults.fail_next("alpha", 1)  # nobody else knows whether the key was there
+    with pytest.raises(QuorumError):
+        faulty.store.set("key", "second")
     faulty.become_calm()
     assert len(faulty.store) == 1
     assert faulty.store.get("key") == "second"
+
+
+def test_a_write_is_counted_by_a_replica_that_took_it() -> None:
+    faulty = Faulty(("alpha", "bravo", "charlie"), replication_factor=3)
+    faulty.faults.fail_next(faulty.store.explain("key").primary, 1)
+    assert faulty.store.set("key", "first")
+    assert len(faulty.store) == 1
+    faulty.faults.fail_next(faulty.store.explain("key").primary, 1)
+    assert faulty.store.set("key", "second")
+    assert len(faulty.store) == 1
+    assert faulty.store.remove("key")
+    assert len(faulty.store) == 0
+    faulty.become_calm()
+    assert len(faulty.store) == 0
 
 
 def test_a_server_that_can_not_be_counted_has_not_caught_up() -> None:
@@ -265,7 +280,7 @@ def test_a_repair_that_fails_half_way_leaves_the_rest_for_the_next_time() -> Non
     server = faulty.store._shards.replicas["bravo"].server
     server.drop(faulty.store.explain("key").position, "key")
 
-    def fail(entry: Entry) -> bool:
+    def fail(entry: Entry) -> int | None:
         raise ServerUnavailableError(["bravo"])
 
     with pytest.MonkeyPatch.context() as patch:

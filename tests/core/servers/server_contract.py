@@ -44,20 +44,31 @@ class ServerContract(ABC):
     def test_what_was_applied_is_found(self, server: Server) -> None:
         for value in ("text", "", b"", b"\x00\xff", "grün 🌍"):
             one = entry(f"key of {value!r}", value)
-            assert server.apply(one)
+            assert server.apply(one) == 1
             assert server.get(one.position, one.key) == one.record
             found = server.get(one.position, one.key)
             assert found is not None
             assert type(found[VALUE]) is type(value)
 
     def test_only_a_newer_version_is_applied(self, server: Server) -> None:
-        assert server.apply(entry("key", "second", 2))
-        assert not server.apply(entry("key", "first", 1))
-        assert not server.apply(entry("key", "other second", 2))
+        assert server.apply(entry("key", "second", 2)) is not None
+        assert server.apply(entry("key", "first", 1)) is None
+        assert server.apply(entry("key", "other second", 2)) is None
         assert server.get(position_of("key"), "key") == ("second", 2, NEVER_EXPIRES)
-        assert server.apply(entry("key", "third", 3))
+        assert server.apply(entry("key", "third", 3)) is not None
         assert server.get(position_of("key"), "key") == ("third", 3, NEVER_EXPIRES)
         assert server.count() == 1
+
+    def test_a_write_says_by_how_much_the_keys_changed(self, server: Server) -> None:
+        gone = entry("key")._replace(record=(None, 4, NEVER_EXPIRES))
+        assert server.apply(entry("key", "first", 1)) == 1
+        assert server.apply(entry("key", "second", 2)) == 0
+        assert server.apply(entry("key", "first", 1)) is None
+        assert server.apply(gone) == -1
+        assert server.apply(gone) is None
+        assert server.apply(gone._replace(record=(None, 5, NEVER_EXPIRES))) == 0
+        assert server.apply(entry("key", "third", 6)) == 1
+        assert server.apply(entry("other", "value", 7)) == 1
 
     def test_many_are_applied_by_the_same_rule(self, server: Server, entries: list[Entry]) -> None:
         newer = entries[7]._replace(record=("newer", 10_000, NEVER_EXPIRES))
@@ -147,19 +158,19 @@ class ServerContract(ABC):
         one = entry("key", "value", 3)
         gone = one._replace(record=(None, 5, NEVER_EXPIRES))
         server.apply(one)
-        assert server.apply(gone)
+        assert server.apply(gone) is not None
         assert server.get(one.position, "key") is None
         assert (server.count(), server.scan(0, LAST_POSITION)) == (0, [])
-        assert not server.apply(entry("key", "late", 4))
-        assert not server.apply(gone)
+        assert server.apply(entry("key", "late", 4)) is None
+        assert server.apply(gone) is None
         assert server.get(one.position, "key") is None
-        assert server.apply(entry("key", "newer", 6))
+        assert server.apply(entry("key", "newer", 6)) is not None
         assert server.get(one.position, "key") == ("newer", 6, NEVER_EXPIRES)
 
     def test_a_tombstone_older_than_the_record_does_nothing(self, server: Server) -> None:
         one = entry("key", "value", 3)
         server.apply(one)
-        assert not server.apply(one._replace(record=(None, 2, NEVER_EXPIRES)))
+        assert server.apply(one._replace(record=(None, 2, NEVER_EXPIRES))) is None
         assert server.get(one.position, "key") == one.record
 
     def test_tombstones_are_listed_by_range(self, server: Server) -> None:
@@ -170,7 +181,7 @@ class ServerContract(ABC):
         assert sorted(server.removals(0, LAST_POSITION)) == sorted(tombstones)
         place = gone[2].position
         assert server.removals(place, place) == [tombstones[2]]
-        assert server.apply(gone[2]._replace(record=("again", 11, NEVER_EXPIRES)))
+        assert server.apply(gone[2]._replace(record=("again", 11, NEVER_EXPIRES))) is not None
         assert server.removals(place, place) == []
 
     def test_what_is_dropped_or_discarded_was_not_removed(self, server: Server) -> None:
@@ -178,18 +189,18 @@ class ServerContract(ABC):
         for one in (first, second):
             server.apply(one._replace(record=(None, 10, NEVER_EXPIRES)))
         assert not server.drop(first.position, first.key)
-        assert server.apply(first)
-        assert not server.apply(second)
+        assert server.apply(first) is not None
+        assert server.apply(second) is None
         assert server.discard(second.position, second.position) == 0
-        assert server.apply(second)
+        assert server.apply(second) is not None
 
     def test_tombstones_are_forgotten_a_stripe_at_a_time(self, server: Server) -> None:
         one = entry("key", version=3)
         server.apply(one._replace(record=(None, 5, NEVER_EXPIRES)))
         assert server.forget_tombstones(stripe_of(one.position) ^ 1) == 0
-        assert not server.apply(one)
+        assert server.apply(one) is None
         assert server.forget_tombstones(stripe_of(one.position)) == 1
-        assert server.apply(one)
+        assert server.apply(one) is not None
 
     def test_one_record_is_dropped_whatever_its_version(
         self, server: Server, entries: list[Entry]
@@ -199,7 +210,7 @@ class ServerContract(ABC):
         assert not server.drop(entries[7].position, entries[7].key)
         assert server.scan(0, LAST_POSITION) == entries[:7] + entries[8:]
         assert server.count() == len(entries) - 1
-        assert server.apply(entries[7])
+        assert server.apply(entries[7]) is not None
 
     def test_equal_content_has_equal_digests_in_any_order(
         self, server: Server, entries: list[Entry]
