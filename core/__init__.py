@@ -24,7 +24,11 @@ from core.cluster.snapshot import (
 )
 from core.cluster.transactions import Transaction
 from core.errors import (
+    CorruptJournalError,
     CorruptRecordError,
+    CorruptTopologyError,
+    DataDirectoryError,
+    DataDirectoryLockedError,
     DataLossError,
     DiskFullError,
     InvalidKeyError,
@@ -91,8 +95,12 @@ __all__ = [
     "ChangeKind",
     "Clock",
     "Consistency",
+    "CorruptJournalError",
     "CorruptRecordError",
+    "CorruptTopologyError",
     "CrashPreview",
+    "DataDirectoryError",
+    "DataDirectoryLockedError",
     "DataLossError",
     "DiskFullError",
     "Distribution",

@@ -22,6 +22,10 @@
     │   ├── CorruptRecordError                   a record on the disk is not what was written
     │   └── StorageError                         a server's disk can't be read or written
     │       └── DiskFullError                    there is no space for what was to be written
+    ├── DataDirectoryError                       a data directory can't be used as it is
+    │   ├── DataDirectoryLockedError             another process, or another store, uses it
+    │   ├── CorruptTopologyError                 its topology.json is not what was written
+    │   └── CorruptJournalError                  its journal is not what was written
     ├── MissingExtraError          (ImportError) a part of ringtop needs a package that isn't there
     └── StoreClosedError                         the store was closed
 
@@ -217,6 +221,65 @@ class DiskFullError(StorageError):
 
     The server writes again by itself once there is space.
     """
+
+
+class DataDirectoryError(StoreError):
+    """A data directory can't be used as it is. Nothing in it was changed.
+
+    Attributes:
+        path: the directory, or the file of it that is meant.
+        fault: what is the matter.
+        advice: what to do about it.
+    """
+
+    def __init__(self, path: str, fault: str, advice: str) -> None:
+        # The advice comes last and is ours, so what came from outside is cut where it is too long.
+        super().__init__(f"{visible(path, 120)} {visible(fault, 160)}: {advice}")
+        self.path = path
+        self.fault = fault
+        self.advice = advice
+
+
+class DataDirectoryLockedError(DataDirectoryError):
+    """Another process, or another store of this one, has the data directory open.
+
+    Attributes:
+        pid: its process id; None if it did not say.
+        host: the machine that it runs on; None if it did not say.
+    """
+
+    def __init__(self, path: str, pid: int | None, host: str | None) -> None:
+        holder = "another process" if pid is None else f"process {pid}"
+        where = "" if host is None else f" on {visible(host, 64)}"
+        super().__init__(
+            path,
+            f"is in use by {holder}{where}",
+            "stop it, or open read-only with --observe",
+        )
+        self.pid = pid
+        self.host = host
+
+
+class CorruptTopologyError(DataDirectoryError):
+    """What a data directory says about its servers is not what was written. No key is lost."""
+
+    def __init__(self, fault: str, advice: str | None = None, path: str = "topology.json") -> None:
+        super().__init__(
+            path,
+            fault,
+            advice or "put it back from a backup; the keys in servers/ are untouched",
+        )
+
+
+class CorruptJournalError(DataDirectoryError):
+    """A note in a data directory's journal is not what was written. No key is lost."""
+
+    def __init__(self, path: str, fault: str, advice: str | None = None) -> None:
+        super().__init__(
+            path,
+            fault,
+            advice or "put the data directory back from a backup; its keys in servers/ are whole",
+        )
 
 
 class QuorumError(StoreError):

@@ -15,7 +15,7 @@ from core.clock import Clock, SystemClock
 from core.cluster.doctor import DoctorReport, examine
 from core.cluster.expiry import Expiry, SteadyTime
 from core.cluster.failover import CrashPreview, Failover, Recovery
-from core.cluster.levels import Consistency, Level
+from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency, Level
 from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
@@ -65,7 +65,6 @@ from core.servers.rocksdb_server import SyncMode
 from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
-MAX_REPLICATION_FACTOR = 7
 # A hundred years: more than any key needs, and far from where times in milliseconds end.
 MAX_TTL_SECONDS = 100 * 365 * 24 * 3_600.0
 DEFAULT_RETRIES = 100

@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 
 import click
 
-from core.cluster.levels import Consistency
+from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency
 from core.errors import (
     InvalidOptionError,
     InvalidServerIdError,
@@ -20,7 +20,6 @@ from core.errors import (
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, MAX_VIRTUAL_NODES
 from core.safe_text import quoted
 from core.server_id import checked_server_id
-from core.store import MAX_REPLICATION_FACTOR
 from core.workload.load_settings import (
     MAX_OPERATIONS_PER_SECOND,
     MAX_THREADS,

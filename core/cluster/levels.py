@@ -1,6 +1,9 @@
 """How many replicas an operation asks, and what a store promises when none is named."""
 
 from enum import StrEnum
+from typing import Final
+
+MAX_REPLICATION_FACTOR: Final = 7
 
 
 class Level(StrEnum):
