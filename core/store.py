@@ -29,8 +29,8 @@ from core.cluster.persistence import (
 )
 from core.cluster.plan import Plan
 from core.cluster.range_mover import RangeMover
-from core.cluster.replica import HINTS_KEPT
 from core.cluster.reopening import reopen
+from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, StoreSnapshot

@@ -283,8 +283,8 @@ class Failover:
     def begin_recovery(self, server_id: str) -> Recovery | None:
         """Bring a server back; None if it is unknown, or neither down nor behind.
 
-        One in memory is empty. It takes writes at once, and answers reads for a stripe as soon as it caught up in it, which
-        is done in the background or by the recovery's `step`.
+        One in memory is empty. It takes writes at once, and answers reads for a stripe as soon as
+        it caught up in it, which is done in the background or by the recovery's `step`.
         """
         with self._changed:
             replica = self._shards.replicas.get(server_id)

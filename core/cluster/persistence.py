@@ -58,9 +58,7 @@ class Persistence(Protocol):
         """Write down that no change is under way, and who is in the ring."""
         ...
 
-    def range_moves(
-        self, targets: Sequence[Replica], low: int, high: int, *, back: bool
-    ) -> None:
+    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
         """Put the copies on `targets` on the disk, then write down that the range has moved."""
         ...
 
@@ -85,9 +83,7 @@ class Ephemeral:
     def change_ended(self, view: RingView) -> None:
         """Nothing."""
 
-    def range_moves(
-        self, targets: Sequence[Replica], low: int, high: int, *, back: bool
-    ) -> None:
+    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
         """Nothing."""
 
     def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
@@ -141,9 +137,7 @@ class OnDisk:
         self._write(view, None)
         self.journal.forget_moves()
 
-    def range_moves(
-        self, targets: Sequence[Replica], low: int, high: int, *, back: bool
-    ) -> None:
+    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
         """Sync the targets, then note the move."""
         for replica in targets:
             if replica.durable is not None:
@@ -281,7 +275,7 @@ class ReservedVersions:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._limit = max(1, journal.versions_reserved)
+        self._limit: int = max(1, journal.versions_reserved)
         self._numbers = count(self._limit)
         self._lock = threading.Lock()
 

@@ -179,8 +179,9 @@ class RangeMover:
     ) -> list[Replica]:
         """Return who to copy to: the servers that gain the range, but for those that are down.
 
-        What is down is compared with the others when it is back. One that is up must be current: it would otherwise hold the range without counting for it, and be taken
-        for complete as soon as its hints for other ranges of the stripe were delivered.
+        What is down is compared with the others when it is back. One that is up must be current: it
+        would otherwise hold the range without counting for it, and be taken for complete as soon as
+        its hints for other ranges of the stripe were delivered.
 
         Raises:
             ServerUnavailableError: one of them can't catch up now, or nobody would hold what is

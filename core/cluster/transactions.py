@@ -137,9 +137,9 @@ class Committer:
             for key, value in writes.items()
         ]
         with self._persistence.commit(entries):
-            for entry in entries:
+            for number, entry in enumerate(entries):
                 try:
-                    self._replication.write_locked(entry)
+                    self._replication.write_locked(entry, owed=number > 0)
                 except QuorumError as error:
                     # Its hints will carry it out where it failed; so the rest must be done as well.
                     failure = failure or error
