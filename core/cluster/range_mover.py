@@ -112,10 +112,7 @@ class RangeMover:
             targets = self._targets(old, new, stripe, source)
             for target in targets:
                 self._copy(target, low, high, entries, removals)
-            with ExitStack() as failing:
-                for target in targets:
-                    failing.enter_context(self._leftover_if_failed(target.server_id, low, high))
-                self._persistence.range_moves(targets, low, high, back=back)
+            self._note(targets, low, high, back=back)
             self._flip(Segment(low, high, new), old, len(entries))
             self._yield_point("move.flipped")
             error = None
@@ -168,9 +165,8 @@ class RangeMover:
             return current[0]
         # One that is not down may hold what no other has, even if it has missed something since.
         # One that is down holds it on its disk, unless that was given up.
-        if not all(
-            replica.down and (replica.given_up or replica.durable is None) for replica in replicas
-        ):
+        gone = [replica.down and (replica.given_up or not replica.durable) for replica in replicas]
+        if not all(gone):
             raise ServerUnavailableError(owners)
         return None
 
@@ -256,6 +252,13 @@ class RangeMover:
                     target.server_id, "the copy of a range differs from its source"
                 )
         self._yield_point("move.verified")
+
+    def _note(self, targets: list[Replica], low: int, high: int, *, back: bool) -> None:
+        """Write down that the range is at the targets."""
+        with ExitStack() as copies:
+            for target in targets:
+                copies.enter_context(self._leftover_if_failed(target.server_id, low, high))
+            self._persistence.range_moves(targets, low, high, back=back)
 
     def _discard(self, server_id: str, low: int, high: int) -> Exception | None:
         """Remove the garbage that the flip made; return the error rather than raise it.
