@@ -69,6 +69,8 @@ class Route:
         reader: the first of them that is current; None when none is.
         records: the reader's records, to be read without a lock. Empty where that can't be, and in
             a split route: what is not found is looked for again under the lock.
+        fetch: reads a record from the reader without a lock where there are no `records`; None
+            where that can't be done.
         direct: whether a write may go straight into `records` and `others`, because every owner is
             current and can't fail.
         others: the records of the owners beside the primary, for a direct writer.
@@ -81,6 +83,7 @@ class Route:
     __slots__ = (
         "counters",
         "direct",
+        "fetch",
         "others",
         "owners",
         "reader",
@@ -95,6 +98,7 @@ class Route:
         self,
         records: dict[str, Record] | None = None,
         *,
+        fetch: Callable[[int, str], Record | None] | None = None,
         owners: Owners = (),
         replicas: tuple[Replica, ...] = (),
         reader: Replica | None = None,
@@ -104,6 +108,7 @@ class Route:
         refusal: type[StoreError] | None = None,
     ) -> None:
         self.records = records if records is not None else {}
+        self.fetch = fetch
         self.owners = owners
         self.replicas = replicas
         self.reader = reader
@@ -268,8 +273,10 @@ class RoutingTable:
         if route is None:
             replicas = tuple(self._replica_of(server_id) for server_id in owners)
             reader = next((replica for replica in replicas if replica.current(stripe)), None)
+            durable = reader.durable if reader is not None else None
             route = Route(
                 reader.server.records(stripe) if reader is not None else None,
+                fetch=durable.get if durable is not None else None,
                 owners=owners,
                 replicas=replicas,
                 reader=reader,

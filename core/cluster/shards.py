@@ -67,7 +67,7 @@ class Shards:
 
     def replace_server(self, server_id: str) -> None:
         """Open the storage of a server that crashed: empty in memory, as it was on disk."""
-        self.replicas[server_id].server = self._create_server(server_id)
+        self.replicas[server_id].store_in(self._create_server(server_id))
 
     def discard_foreign(self, replica: Replica) -> None:
         """Discard what lies on a server and is not its own: it left while that was down. O(keys).
