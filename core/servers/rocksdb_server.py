@@ -86,6 +86,10 @@ _STALL_SECONDS: Final = 60.0
 _STALL_STEP_SECONDS: Final = 0.001
 # What has to be free, beside the size of the log, before a database is opened again.
 _SPARE_BYTES: Final = 4 << 20
+# A write has to know what it takes the place of. To ask RocksDB costs as much as the write itself,
+# or more (1 to 3 us); to remember it for keys that were written last, 0.2 us. Of these it keeps
+# this many to twice as many, each in about 150 bytes: at most 5 MB.
+_KNOWN_KEYS: Final = 16_384
 # How many keys are discarded in one atomic write, and so at most without a pause for others.
 _KEYS_PER_BATCH: Final = 500
 _EXPIRY_BYTES: Final = 8
@@ -153,6 +157,9 @@ class RocksDBServer:
         self._written = 0
         # How many tombstones each stripe has; empty while all replicas are well.
         self._tombstones: Counter[int] = Counter()
+        # The versions of records that were written last and do not expire: see `_KNOWN_KEYS`.
+        self._known: dict[bytes, int] = {}
+        self._known_before: dict[bytes, int] = {}
         self._group = GroupSync(self._sync_log)
         self._database: Database | None = None
         try:
@@ -493,25 +500,32 @@ class RocksDBServer:
 
     def _apply_locked(self, disk_key: bytes, entry: Entry) -> int | None:
         """Store a record in the usual way, one `put`, or as `_plan_locked` says."""
-        record = entry.record
-        raw = self._fetch(disk_key)
-        if raw is not None:
-            stamp = stamp_of(disk_key, raw)
-            if stamp is not None and stamp[0] >= record[VERSION]:
-                return None
-            usual = stamp is not None and stamp[1] == NEVER_EXPIRES
-        else:
-            usual = not self._tombstones or not self._tombstones[stripe_of(entry.position)]
-        if usual and record[VALUE] is not None and record[EXPIRES_AT] == NEVER_EXPIRES:
-            self._put_locked(disk_key, encode_record(disk_key, record))
-            self._written += 1
-            change = 1 if raw is None else 0
-            self._count += change
-            return change
-        changes = _Changes()
-        planned = self._plan_locked(changes, disk_key, entry)
-        self._write_locked(self._open_one(), changes)
-        return planned
+        position, _, record = entry
+        value, version, expires_at = record
+        change = 0
+        newest = self._known.get(disk_key) or self._known_before.get(disk_key)
+        if newest is None:
+            raw = self._fetch(disk_key)
+            if raw is not None:
+                stamp = stamp_of(disk_key, raw)
+                if stamp is not None and stamp[1] == NEVER_EXPIRES:
+                    newest = stamp[0]
+            elif not self._tombstones or not self._tombstones[stripe_of(position)]:
+                newest, change = 0, 1
+        if newest is None or value is None or expires_at != NEVER_EXPIRES:
+            changes = _Changes()
+            planned = self._plan_locked(changes, disk_key, entry)
+            self._write_locked(self._open_one(), changes)
+            return planned
+        if newest >= version:
+            return None
+        self._put_locked(disk_key, encode_record(disk_key, record))
+        self._written += 1
+        self._count += change
+        self._known[disk_key] = version
+        if len(self._known) > _KNOWN_KEYS:
+            self._known, self._known_before = {}, self._known
+        return change
 
     def _plan_locked(self, changes: "_Changes", disk_key: bytes, entry: Entry) -> int | None:
         """Add what stores a record to `changes`; return the change in keys, None for nothing."""
@@ -602,6 +616,10 @@ class RocksDBServer:
         self._patiently(lambda: database.write(changes.operations))
         self._written += 1
         self._count += changes.keys
+        for family, key, _ in changes.operations:
+            if family == self._engine.RECORDS:
+                self._known.pop(key, None)
+                self._known_before.pop(key, None)
         for stripe, change in changes.tombstones.items():
             self._tombstones[stripe] += change
             if not self._tombstones[stripe]:
@@ -755,6 +773,7 @@ class RocksDBServer:
             return error
         if not self._closed:
             self._writable = False
+            self._known, self._known_before = {}, {}
             self._failure = str(error)
             self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
         return self._engine.failure_of(self._server_id, error)
