@@ -33,6 +33,7 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from itertools import count as numbers
 from itertools import islice
 from pathlib import Path
@@ -226,9 +227,8 @@ class RocksDBServer:
         total = 0
         with self._reading() as database:
             for disk_key, raw in self._items(database, self._engine.RECORDS, low, high):
-                stamp = stamp_of(disk_key, raw)
-                if stamp is not None:
-                    key = disk_key[POSITION_BYTES:].decode()
+                stamp, key = stamp_of(disk_key, raw), _text_key_of(disk_key)
+                if stamp is not None and key is not None:
                     total += digest_of(key, (None, *stamp))
         return total & DIGEST_MASK
 
@@ -278,7 +278,7 @@ class RocksDBServer:
                 split_disk_key(disk_key)
                 for family in (self._engine.RECORDS, self._engine.TOMBSTONES)
                 for disk_key, raw in self._items(database, family, low, high)
-                if decode_record(disk_key, raw) is None or not _is_text(disk_key)
+                if decode_record(disk_key, raw) is None or _text_key_of(disk_key) is None
             )
 
     # Writing
@@ -461,9 +461,9 @@ class RocksDBServer:
     @classmethod
     def _entries(cls, database: "Database", family: str, low: int, high: int) -> Iterator[Entry]:
         for disk_key, raw in cls._items(database, family, low, high):
-            record = decode_record(disk_key, raw)
-            if record is not None and _is_text(disk_key):
-                yield Entry(*split_disk_key(disk_key), record)
+            record, key = decode_record(disk_key, raw), _text_key_of(disk_key)
+            if record is not None and key is not None:
+                yield Entry(int.from_bytes(disk_key[:POSITION_BYTES], "big"), key, record)
 
     def _expiring(self, database: "Database", place: bytes) -> Entry | None:
         """Return the entry that a place in the index is for; None if it expires at another time."""
@@ -519,7 +519,13 @@ class RocksDBServer:
             return planned
         if newest >= version:
             return None
-        self._put_locked(disk_key, encode_record(disk_key, record))
+        raw = encode_record(disk_key, record)
+        try:
+            self._put(disk_key, raw)
+        except Exception as error:
+            if not self._engine.is_stalled(error):
+                raise
+            self._patiently(partial(self._put, disk_key, raw))
         self._written += 1
         self._count += change
         self._known[disk_key] = version
@@ -531,16 +537,18 @@ class RocksDBServer:
         """Add what stores a record to `changes`; return the change in keys, None for nothing."""
         record = entry.record
         raw = self._fetch(disk_key)
+        removed: int | None = None
         if raw is not None:
             stamp = stamp_of(disk_key, raw)
             newest = 0 if stamp is None else stamp[0]
         else:
-            newest = self._tombstone_locked(entry.position, disk_key) or 0
+            removed = self._tombstone_locked(entry.position, disk_key)
+            newest = removed or 0
         if newest >= record[VERSION]:
             return None
         if raw is not None:
             self._unindex(changes, disk_key, raw)
-        elif newest:
+        elif removed is not None:
             self._delete_tombstone(changes, disk_key)
         encoded = encode_record(disk_key, record)
         if record[VALUE] is None:
@@ -601,19 +609,11 @@ class RocksDBServer:
                 discarded += len(chunk)
         return discarded
 
-    def _put_locked(self, disk_key: bytes, raw: bytes) -> None:
-        try:
-            self._put(disk_key, raw)
-        except Exception as error:
-            if not self._engine.is_stalled(error):
-                raise
-            self._patiently(lambda: self._put(disk_key, raw))
-
     def _write_locked(self, database: "Database", changes: "_Changes") -> None:
         """Do all of the changes or none."""
         if not changes.operations:
             return
-        self._patiently(lambda: database.write(changes.operations))
+        self._patiently(partial(database.write, changes.operations))
         self._written += 1
         self._count += changes.keys
         for family, key, _ in changes.operations:
@@ -806,12 +806,12 @@ def _place_of(expires_at: int, disk_key: bytes) -> bytes:
     return expires_at.to_bytes(_EXPIRY_BYTES, "big") + disk_key
 
 
-def _is_text(disk_key: bytes) -> bool:
+def _text_key_of(disk_key: bytes) -> str | None:
+    """Return the key, or None if it is no text: nobody stores such a one."""
     try:
-        disk_key[POSITION_BYTES:].decode()
+        return disk_key[POSITION_BYTES:].decode()
     except UnicodeDecodeError:
-        return False
-    return True
+        return None
 
 
 def _length(found: Iterator[bytes]) -> int:
