@@ -173,10 +173,13 @@ class Database:
 def _check_end(snapshot: rocksdict.Snapshot, after: bytes, options: rocksdict.ReadOptions) -> None:
     """Raise what ended an iterator, if it was not the end of its range."""
     iterator = snapshot.iter(options)
-    iterator.seek(after)
-    if iterator.valid():
-        raise OSError("reading a range ended early")
-    iterator.status()
+    try:
+        iterator.seek(after)
+        if iterator.valid():
+            raise OSError("reading a range ended early")
+        iterator.status()
+    finally:
+        del iterator, snapshot
 
 
 def destroy(path: Path) -> None:
