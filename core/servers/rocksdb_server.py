@@ -400,10 +400,11 @@ class RocksDBServer:
             if database is None:
                 return
             try:
-                if self._failure is None:
-                    database.put(self._engine.META, _COUNT_KEY, str(self._count).encode())
-                self._fetch = database.get_record  # a closed one: it holds nothing open
-                database.close()
+                try:
+                    if self._failure is None:
+                        database.put(self._engine.META, _COUNT_KEY, str(self._count).encode())
+                finally:
+                    database.close()
             except Exception as error:
                 if self._failure is None:
                     raise self._failed_locked(error) from error
