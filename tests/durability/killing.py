@@ -57,6 +57,9 @@ class Killing:
                 # Who closes the store ends by itself; a kill may come while it does.
                 extra = 0.0 if life.closes_after is None else source.random() * _WORK_SECONDS
                 self._listen(pipe, time.monotonic() + work + extra)
+                if life.closes_after is None:
+                    for _ in range(source.randrange(3)):  # however slow the disk is
+                        self._listen(pipe, until="succeeded")
         finally:
             process.kill()
         self._listen(pipe)

@@ -10,6 +10,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from types import ModuleType
@@ -243,28 +244,17 @@ class _Disturber:
     def _replicas(self) -> list[Any]:
         return list(self.store._shards.replicas.values())
 
-    def _database(self) -> Any:
-        return self.random.choice(self._replicas()).server._database
-
     def _flush(self) -> None:
-        database = self._database()
-        if database is not None:
-            self._unless_closed(database.flush_tables)
+        self._in_database(lambda database: database.flush_tables())
 
     def _compact(self) -> None:
-        database = self._database()
-        if database is not None:
-            self._unless_closed(lambda: database._root.compact_range(None, None))
+        self._in_database(lambda database: database._root.compact_range(None, None))
 
-    def _unless_closed(self, call: Callable[[], object]) -> None:
-        """Reach past a server into its RocksDB, which may leave or crash meanwhile."""
-        from core.servers.rocksdb_database import is_closed
-
-        try:
-            call()
-        except Exception as error:
-            if not is_closed(error):
-                raise
+    def _in_database(self, call: Callable[[Any], None]) -> None:
+        """Reach past a server into its RocksDB; it may leave or crash meanwhile."""
+        server = self.random.choice(self._replicas()).server
+        with suppress(self.core.ServerUnavailableError), server._reading() as database:
+            call(database)
 
 
 def core_of(life: Life) -> ModuleType:
