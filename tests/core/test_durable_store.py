@@ -18,6 +18,7 @@ from core import (
 )
 from core.cluster import persistence
 from core.cluster.failover import Failover
+from core.cluster.journal import Journal
 from core.cluster.persistence import tallies_of
 from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
@@ -345,6 +346,26 @@ def test_a_transaction_that_was_interrupted_is_finished(opened: Open) -> None:
         None,
     )
     again.check_invariants()
+
+
+def test_the_moves_of_one_change_are_never_taken_for_those_of_the_next(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, replication_factor=1, background=False)
+    with monkeypatch.context() as patch:  # the process ends before the moves are forgotten
+        patch.setattr(Journal, "forget_moves", lambda journal: None)
+        store.add_server("delta")
+    kill(store)
+    store = opened(background=False)
+    store.commit(store.plan_remove_server("delta"), start=False)
+    kill(store)  # before anything has moved
+    store = opened(background=False)
+    assert len(store) == 500
+    assert store.migration is not None
+    assert store.migration.progress.fraction == 0
+    assert store.migration.wait()
+    assert len(store) == 500
+    store.check_invariants()
 
 
 def test_a_finished_migration_leaves_nothing_to_go_on_with(opened: Open) -> None:
