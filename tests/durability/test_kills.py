@@ -30,17 +30,15 @@ def kill_again_and_again(directory: Path, seed: int, kills: int, *, coarse: bool
 
 
 @pytest.mark.parametrize("directory", DIRECTORIES)
-def test_what_was_acknowledged_survives_a_kill_at_any_moment(
-    tmp_path: Path, directory: int
-) -> None:
+def test_what_was_acknowledged_survives_a_kill_at_any_moment(place: Path, directory: int) -> None:
     for seed in seeds(1):
-        kill_again_and_again(tmp_path / "data", seed or directory, KILLS)
+        kill_again_and_again(place / "data", seed or directory, KILLS)
 
 
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("directory", range(SOAK_DIRECTORIES))
-def test_what_was_acknowledged_survives_2_000_kills(tmp_path: Path, directory: int) -> None:
+def test_what_was_acknowledged_survives_2_000_kills(place: Path, directory: int) -> None:
     seed = 1_000 + directory
     coarse = directory % 5 > 0
-    kill_again_and_again(tmp_path / "data", seed, SOAK_KILLS, coarse=coarse)
+    kill_again_and_again(place / "data", seed, SOAK_KILLS, coarse=coarse)
