@@ -16,7 +16,7 @@ Grammar; numbers are unsigned and big-endian but for the checksum::
 
 The checksum begins with the disk key, so a record that lies under another key is found too. It is
 the last field because CRC-32 over a message and its own little-endian checksum is always the same
-number: a reader needs no slice to check one, which saves a quarter of the time. CRC-32 finds every
+number: a reader needs no slice to check one. CRC-32 finds every
 change of up to 32 neighbouring bits, and every change of up to 3 bits anywhere below 11 KB; zlib's
 takes 0.1 us for a record of 100 bytes. It guards against decay and mistakes, not against forgers.
 
@@ -69,7 +69,7 @@ def encode_record(disk_key: bytes, record: Record) -> bytes:
         body = _HEADER.pack(RECORD_FORMAT, _TEXT, version, expires_at) + value.encode()
     else:
         body = _HEADER.pack(RECORD_FORMAT, _BYTES, version, expires_at) + value
-    return body + _CHECKSUM.pack(crc32(body, crc32(disk_key)))
+    return body + _CHECKSUM.pack(crc32(disk_key + body))
 
 
 def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
@@ -82,7 +82,7 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     >>> decode_record(disk_key, encode_record(disk_key, (b"value", 3, 0)))
     (b'value', 3, 0)
     """
-    if crc32(raw, crc32(disk_key)) != _WHOLE or len(raw) < RECORD_OVERHEAD:
+    if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, kind, version, expires_at = _HEADER.unpack_from(raw)
     if record_format != RECORD_FORMAT:
@@ -106,7 +106,7 @@ def stamp_of(disk_key: bytes, raw: bytes) -> tuple[int, int] | None:
     Quicker than `decode_record`: of the value, it looks at the checksum alone. O(length of the
     record).
     """
-    if crc32(raw, crc32(disk_key)) != _WHOLE or len(raw) < RECORD_OVERHEAD:
+    if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, _, version, expires_at = _HEADER.unpack_from(raw)
     return (version, expires_at) if record_format == RECORD_FORMAT else None
@@ -118,7 +118,7 @@ def fault_of(disk_key: bytes, raw: bytes) -> str | None:
         return None
     if len(raw) < RECORD_OVERHEAD:
         return f"it is {len(raw)} bytes long, and none is below {RECORD_OVERHEAD}"
-    if crc32(raw, crc32(disk_key)) != _WHOLE:
+    if crc32(disk_key + raw) != _WHOLE:
         return "its checksum is wrong"
     if raw[0] != RECORD_FORMAT:
         return f"it has format {raw[0]}, and only {RECORD_FORMAT} is known"
