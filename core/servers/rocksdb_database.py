@@ -76,7 +76,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        options = _options_for(_WRITE_BUFFER_BYTES)
+        options = server_options()
         small = _options_for(_SMALL_WRITE_BUFFER_BYTES)
         families = {name: options if name == RECORDS else small for name in _FAMILIES}
         self._root = rocksdict.Rdict(str(path), options, families)
@@ -173,15 +173,23 @@ class Database:
 def _check_end(snapshot: rocksdict.Snapshot, after: bytes, options: rocksdict.ReadOptions) -> None:
     """Raise what ended an iterator, if it was not the end of its range."""
     iterator = snapshot.iter(options)
-    iterator.seek(after)
-    if iterator.valid():
-        raise OSError("reading a range ended early")
-    iterator.status()
+    try:
+        iterator.seek(after)
+        if iterator.valid():
+            raise OSError("reading a range ended early")
+        iterator.status()
+    finally:
+        del iterator, snapshot
 
 
 def destroy(path: Path) -> None:
     """Remove a closed database, and nothing else that may lie in its directory."""
     rocksdict.Rdict.destroy(str(path), rocksdict.Options(raw_mode=True))
+
+
+def server_options() -> rocksdict.Options:
+    """Return the options of a server's records, for who measures what RocksDB itself takes."""
+    return _options_for(_WRITE_BUFFER_BYTES)
 
 
 def is_engine_error(error: Exception) -> bool:
