@@ -167,7 +167,7 @@ class Journal:
         """
         with self._writing():
             pass
-        self.sync()
+        self._make_durable()
 
     def close(self, *, clean: bool) -> None:
         """Close it. May be called again.
@@ -188,7 +188,7 @@ class Journal:
                 return
             with self._failures_told():
                 try:
-                    self._end_locked(database, clean=clean and self._failure is None)
+                    self._end_locked(database, clean=clean)
                 finally:
                     database.close()
                     self._restrict()
@@ -228,7 +228,7 @@ class Journal:
             # Another thread may have reserved more, which is not on the disk yet.
             self._reserving = max(limit, self._reserving)
             operations.append(self._put(VERSIONS, encode_number(self._reserving)))
-        self.sync()
+        self._make_durable()
         with self._lock:
             self._versions = max(limit, self._versions)
 
@@ -265,7 +265,7 @@ class Journal:
         with self._writing() as operations:
             found = self._open_one().items(self._engine.RECORDS, MOVE, end_of(MOVE))
             operations.extend((self._engine.RECORDS, key, None) for key, _ in found)
-        self.sync()
+        self._make_durable()
 
     # Commits of transactions
 
@@ -287,7 +287,7 @@ class Journal:
             with self._writing() as operations:
                 operations.append(deletion)
             if self._always:
-                self.sync()
+                self._make_durable()
         except BaseException:
             self._owe(deletion)
             raise
@@ -309,9 +309,19 @@ class Journal:
     def sync(self) -> None:
         """Return once everything that was written before is on the disk.
 
+        Also the time when a journal that could not be written tries again, and when the mode of new
+        files is set.
+
         Raises:
             StorageError: its disk can't be written; nobody knows what of it is there.
         """
+        self._make_durable()
+        self._restrict()
+
+    # Inside: writing
+
+    def _make_durable(self) -> None:
+        """Return once everything that was written before, and what is owed, is on the disk."""
         with self._lock:
             self._make_writable_locked()
             if self._owed:
@@ -319,8 +329,6 @@ class Journal:
                     self._write_locked([])
             written = self._written
         self._group.through(written)
-
-    # Inside: writing
 
     def _note(self, kind: bytes, payload: bytes, *, durable: bool) -> int:
         """Write a note with the next number of its kind, and return that."""
@@ -331,7 +339,7 @@ class Journal:
                 key = numbered(kind, number)
                 operations.append(self._put(key, payload))
             if durable:
-                self.sync()
+                self._make_durable()
         except BaseException:
             if key is not None:  # else it was not tried to write it
                 self._owe((self._engine.RECORDS, key, None))

@@ -101,10 +101,14 @@ class TestReopen:
         before = os.umask(0)
         try:
             journal = opened(path)
+            assert modes_of(path) == {0o700, 0o600}
             journal.reserve_versions(5)
+            assert modes_of(path) == {0o700, 0o600}
+            (path / "new.log").write_text("as RocksDB makes them")
+            journal.sync()
+            assert modes_of(path) == {0o700, 0o600}
             journal.close(clean=True)
-            modes = {file.stat().st_mode & 0o777 for file in path.iterdir()}
-            assert (path.stat().st_mode & 0o777, modes) == (0o700, {0o600})
+            assert modes_of(path) == {0o700, 0o600}
         finally:
             os.umask(before)
 
@@ -225,6 +229,31 @@ class TestVersions:
         assert journal.versions_reserved == 29 * 8 + 7
         journal = reopened(journal, path)
         assert journal.versions_reserved == 29 * 8 + 7
+        journal.close(clean=True)
+
+    def test_a_lower_one_that_comes_meanwhile_does_not_replace_a_higher(
+        self, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = opened(path)
+        usual, lower = (
+            Database.flush_log,
+            threading.Thread(target=journal.reserve_versions, args=[50]),
+        )
+        before = journal._written
+
+        def flush_log(database: Database) -> None:
+            if not lower.is_alive() and lower.ident is None:
+                lower.start()
+                while journal._written < before + 2:
+                    threading.Event().wait(0.001)
+            usual(database)
+
+        monkeypatch.setattr(Database, "flush_log", flush_log)
+        journal.reserve_versions(100)
+        lower.join()
+        assert journal.versions_reserved == 100
+        journal = reopened(journal, path)
+        assert journal.versions_reserved == 100
         journal.close(clean=True)
 
 
@@ -353,6 +382,36 @@ class TestCommits:
         together(8, lambda thread: [journal.begin_commit([]) for _ in range(10)])
         assert len(syncs) < 60
         journal.close(clean=True)
+
+
+class TestClose:
+    def test_a_close_waits_for_a_sync_that_is_under_way(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = opened(path)
+        order: list[str] = []
+        begun = threading.Event()
+        usual = Database.flush_log
+
+        def flush_log(database: Database) -> None:
+            begun.set()
+            threading.Event().wait(0.1)  # as long as a slow disk takes
+            usual(database)
+            order.append("synced")
+
+        def close() -> None:
+            begun.wait()
+            journal.close(clean=True)
+            order.append("closed")
+
+        monkeypatch.setattr(Database, "flush_log", flush_log)
+        closing = threading.Thread(target=close)
+        closing.start()
+        journal.reserve_versions(9)
+        closing.join()
+        assert (order[0], order[-1]) == ("synced", "closed")
+        monkeypatch.undo()
+        assert opened(path).versions_reserved == 9
 
 
 class TestLossOfPower:
@@ -617,6 +676,7 @@ class TestTrouble:
         disk.full = set()
         clock.advance(2)
         journal.sync()
+        assert journal._owed == [], "it would be deleted again and again"
         found = opened(copy_of(path))
         assert found.moved() == []
         assert found.pending_commits() == [(kept, ENTRIES)]
@@ -760,6 +820,11 @@ def copied(path: Path, after: Path) -> Path:
             if sorted(os.listdir(path)) == files:
                 return after
         shutil.rmtree(after)
+
+
+def modes_of(path: Path) -> set[int]:
+    """Return the modes of a directory and its files."""
+    return {file.stat().st_mode & 0o777 for file in (path, *path.iterdir())}
 
 
 def lost_the_process(journal: Journal, path: Path) -> Journal:
