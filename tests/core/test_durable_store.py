@@ -43,7 +43,7 @@ def filled(opened: Open, keys: int = 500, **options: object) -> KeyValueStore:
 
 
 def kill(store: KeyValueStore) -> None:
-    """Let go of a store's directory as the end of its process would: nothing is written any more."""
+    """Let go of a store's directory as the end of its process would: nothing more is written."""
     store._maintenance.stop()
     migration = store.migration
     if migration is not None:
@@ -273,10 +273,12 @@ def test_a_transaction_that_was_interrupted_is_finished(opened: Open) -> None:
     journal = store._membership._persistence.journal  # type: ignore[attr-defined]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(journal), "end_commit", lambda self, number: None)
-        with pytest.raises(Killed), store.transaction() as tx:
-            tx.set("key 1", "together")
-            tx.set("key 2", "together")
-            tx.remove("key 3")
+        tx = store.transaction()
+        tx.set("key 1", "together")
+        tx.set("key 2", "together")
+        tx.remove("key 3")
+        with pytest.raises(Killed):
+            tx.commit()
     kill(store)
     again = opened()
     assert (again.get("key 1"), again.get("key 2"), again.get("key 3")) == (
