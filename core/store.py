@@ -179,6 +179,7 @@ class KeyValueStore(HotPath):
         self._committer = Committer(self._shards, replication, time, versions, yield_to)
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
+            faults.on_crash(self.crash_server)
         super().__init__(
             hash_function,
             self._shards.routing.slots,
