@@ -223,6 +223,7 @@ class KeyValueStore(HotPath):
         )
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
+            faults.on_crash(self.crash_server)
         super().__init__(
             hash_function,
             self._shards.routing.slots,
