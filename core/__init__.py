@@ -14,6 +14,7 @@ from core.cluster.failover import CrashPreview, Recovery, RecoveryProgress, Reco
 from core.cluster.levels import Consistency, Level
 from core.cluster.migration import Migration, MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind, Plan, Transfer
+from core.cluster.shards import YieldPoint
 from core.cluster.snapshot import (
     KeyPlacement,
     ReplicaCopy,
@@ -67,11 +68,19 @@ from core.events import (
 )
 from core.metrics import LatencyHistogram, LatencySummary
 from core.record import Entry, Record, Value
-from core.ring import HashRing, OwnershipChange, Range, RingView, Vnode, ownership_diff
+from core.ring import (
+    HashFunction,
+    HashRing,
+    OwnershipChange,
+    Range,
+    RingView,
+    Vnode,
+    ownership_diff,
+)
 from core.servers.faults import FaultInjector, Faults
 from core.servers.memory_server import MemoryServer
 from core.servers.rocksdb_server import RocksDBServer
-from core.servers.server import DurableServer, Server
+from core.servers.server import DurableServer, RangeSize, Server, ServerFactory
 from core.store import KeyValueStore
 from core.workload.distributions import Distribution
 from core.workload.load_generator import LoadChanges, LoadGenerator
@@ -103,6 +112,7 @@ __all__ = [
     "FaultInjector",
     "Faults",
     "Finding",
+    "HashFunction",
     "HashRing",
     "InvalidKeyError",
     "InvalidOptionError",
@@ -139,6 +149,7 @@ __all__ = [
     "Plan",
     "QuorumError",
     "Range",
+    "RangeSize",
     "Record",
     "Recovery",
     "RecoveryFinished",
@@ -153,6 +164,7 @@ __all__ = [
     "ServerCrashed",
     "ServerEvent",
     "ServerExistsError",
+    "ServerFactory",
     "ServerFailedError",
     "ServerFellBehind",
     "ServerSnapshot",
@@ -174,6 +186,7 @@ __all__ = [
     "Vnode",
     "Workload",
     "WorkloadSpec",
+    "YieldPoint",
     "__version__",
     "ownership_diff",
 ]

@@ -2,7 +2,11 @@
 
 import threading
 import time
-from typing import Protocol
+from typing import Final, Protocol
+
+# Goes on while the machine sleeps, where the system has such a clock: what was to last a minute is
+# over after a night. `time.monotonic` stands still meanwhile. (On macOS CLOCK_MONOTONIC goes on.)
+_ELAPSED_CLOCK: Final[int] = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class Clock(Protocol):
@@ -13,7 +17,7 @@ class Clock(Protocol):
         ...
 
     def monotonic(self) -> float:
-        """Return seconds since some moment; never runs backwards."""
+        """Return seconds since some moment; never runs backwards, and nobody sets it."""
         ...
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
@@ -29,8 +33,8 @@ class SystemClock:
         return time.time_ns() // 1_000_000
 
     def monotonic(self) -> float:
-        """Return seconds of the monotonic clock."""
-        return time.monotonic()
+        """Return seconds since the machine was started, those that it slept among them."""
+        return time.clock_gettime(_ELAPSED_CLOCK)
 
     def wait(self, event: threading.Event, seconds: float) -> bool:
         """Wait until `event` is set, at most `seconds`; return whether it is set."""

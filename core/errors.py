@@ -72,9 +72,9 @@ class UnknownServerError(StoreError, LookupError):
         server_id: the id that was asked for.
     """
 
-    def __init__(self, server_id: str) -> None:
-        super().__init__(f"no server {quoted(server_id)} in the ring: see get_servers()")
-        self.server_id = server_id
+    def __init__(self, server_id: object) -> None:
+        self.server_id = str(server_id)  # whoever asks for another type gets this error too
+        super().__init__(f"no server {quoted(self.server_id)} in the ring: see get_servers()")
 
 
 class ServerExistsError(StoreError):

@@ -38,7 +38,7 @@ class MigrationStarted(ServerEvent):
         keys: how many copies of keys the plan moves; with one replica, how many keys.
         fraction: those as a fraction of all keys, 0 to `replicas`.
         ideal_fraction: the least that any placement would have to move, 0 to `replicas`.
-        peers: how many servers give to, or take from, `server_id`.
+        peers: how many servers give when it joins, take when it leaves, or do either.
         replicas: on how many servers a key lies afterwards.
     """
 

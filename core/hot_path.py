@@ -17,6 +17,7 @@ from core.cluster.expiry import SteadyTime
 from core.cluster.levels import Level
 from core.cluster.replication import Replication
 from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Route
+from core.errors import ServerFailedError
 from core.record import (
     EXPIRES_AT,
     KEY_CHARACTERS_ALWAYS_SHORT,
@@ -238,7 +239,9 @@ class HotPath:
         if self._yield_point is not None:
             self._yield_point("get.routed")
         # Any, so that compiled code does not look at the type of each part of the record.
-        record: Any = route.records.get(key)
+        record: Any = (
+            route.records.get(key) if route.fetch is None else _fetched(route.fetch, position, key)
+        )
         if record is None or self._applying:
             found = self._read(key)
             return default if found is None else found[VALUE]
@@ -263,6 +266,14 @@ class HotPath:
     ) -> bool:
         """Set where there is more to it than a key and a value."""
         raise NotImplementedError
+
+
+def _fetched(fetch: Callable[[int, str], Record | None], position: int, key: str) -> Record | None:
+    """Return the record from a server on disk; None also where it fails: others are asked then."""
+    try:
+        return fetch(position, key)
+    except ServerFailedError:
+        return None
 
 
 def _untrack_new_records() -> None:

@@ -32,7 +32,7 @@ EXPIRES_AT: Final = 2
 # One version of one key: (value, version, expires_at).
 #   value: what was stored; None marks a tombstone.
 #   version: a number that the store issues; a newer version of a key has a greater one.
-#   expires_at: milliseconds since the epoch of the store's clock, or `NEVER_EXPIRES`.
+#   expires_at: milliseconds since 1970-01-01 UTC (see `SteadyTime`), or `NEVER_EXPIRES`.
 # A plain tuple, because every write makes one and every read opens one: that takes 30 and 3 ns,
 # where a NamedTuple takes 130 and 25, and a slotted class 120 to make.
 Record = tuple[Value | None, int, int]

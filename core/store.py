@@ -5,8 +5,10 @@ belong, the shards hold servers and routes, the membership changes them.
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -19,8 +21,16 @@ from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
+from core.cluster.persistence import (
+    Ephemeral,
+    OnDisk,
+    Persistence,
+    ReservedVersions,
+    open_disk,
+)
 from core.cluster.plan import Plan
 from core.cluster.range_mover import RangeMover
+from core.cluster.reopening import reopen
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
@@ -30,10 +40,12 @@ from core.errors import (
     InvalidKeyError,
     InvalidOptionError,
     NoServersError,
+    StoreError,
     UnknownServerError,
 )
 from core.events import Event, EventLog
 from core.hot_path import HotPath
+from core.options import checked_count
 from core.record import (
     EXPIRES_AT,
     NEVER_EXPIRES,
@@ -48,8 +60,9 @@ from core.record import (
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, HashRing
 from core.ring.hashing import HashFunction, murmur3
 from core.server_id import checked_server_id
-from core.servers.faults import FaultInjector, FaultyServer
+from core.servers.faults import FaultInjector, behind_faults
 from core.servers.memory_server import MemoryServer
+from core.servers.rocksdb_server import SyncMode
 from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
 
@@ -77,8 +90,14 @@ class KeyValueStore(HotPath):
     Args:
         virtual_nodes_per_node: points on the ring of a server of weight 1; more of them spread the
             keys more evenly and make membership changes slower.
+        data_dir: the directory to keep everything in, made if it is missing: servers, keys, and a
+            migration that is under way are there again when it is opened the next time. It belongs
+            to one process at a time. None keeps everything in memory.
+        sync: what a write to a data directory has survived when it returns. ``"everysec"``: the end
+            of the process, in whatever way; a loss of power takes what was written in its last
+            second. ``"always"``: a loss of power too; writers wait for the disk, together.
         replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
-            it on all of them.
+            it on all of them. None for what the data directory has, or 1.
         consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
             answer; ``"eventual"`` is content with one, and a read may then be out of date.
         clock: the time.
@@ -127,7 +146,9 @@ class KeyValueStore(HotPath):
         self,
         virtual_nodes_per_node: int = DEFAULT_VIRTUAL_NODES,
         *,
-        replication_factor: int = 1,
+        data_dir: str | os.PathLike[str] | None = None,
+        sync: SyncMode = "everysec",
+        replication_factor: int | None = None,
         consistency: Consistency | str = Consistency.STRONG,
         clock: Clock | None = None,
         hash_function: HashFunction = murmur3,
@@ -137,32 +158,51 @@ class KeyValueStore(HotPath):
         background: bool = True,
         yield_point: YieldPoint | None = None,
     ) -> None:
-        if (
+        if replication_factor is not None and (
             not isinstance(replication_factor, int)
             or not 1 <= replication_factor <= MAX_REPLICATION_FACTOR
         ):
             raise InvalidOptionError(
                 f"replication_factor must be a whole number from 1 to {MAX_REPLICATION_FACTOR}"
             )
+        level = _checked_consistency(consistency)
+        hints_kept = checked_count("hints_kept", hints_kept)
         ring = HashRing(virtual_nodes_per_node, hash_function=hash_function)
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._faults = faults
+        create = create_server or self._create_memory_server
+        versions: Iterator[int] = itertools.count(1)
+        persistence: Persistence = Ephemeral()
+        disk: OnDisk | None = None
+        if data_dir is not None:
+            disk, topology = open_disk(
+                data_dir,
+                sync=sync,
+                virtual_nodes_per_node=virtual_nodes_per_node,
+                replication_factor=replication_factor,
+            )
+            persistence, create = disk, disk.server_factory(sync, self._clock)
+            versions = ReservedVersions(disk.journal)
+            replication_factor = topology.replication_factor
+            ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
         self._shards = Shards(
-            hash_function,
-            self._factory(create_server or self._create_memory_server),
-            replication_factor,
-            _checked_consistency(consistency),
-            hints_kept,
+            hash_function, self._factory(create), replication_factor or 1, level, hints_kept
         )
         self._events = EventLog()
-        time, versions = SteadyTime(self._clock), itertools.count(1)
+        time = SteadyTime(self._clock)
         yield_to = yield_point or _go_on
         replication = Replication(self._shards, yield_to, self._wake, self._watch)
-        mover = RangeMover(self._shards, replication, yield_to)
+        mover = RangeMover(self._shards, replication, persistence, yield_to)
         self._membership = Membership(
-            ring, self._shards, mover, self._clock, self._events, background=background
+            ring,
+            self._shards,
+            mover,
+            self._clock,
+            self._events,
+            persistence,
+            background=background,
         )
-        self._expiry = Expiry(self._shards, replication, time, versions)
+        self._expiry = Expiry(self._shards, replication, time, versions, indexed=disk is None)
         self._failover = Failover(
             self._shards,
             replication,
@@ -172,11 +212,19 @@ class KeyValueStore(HotPath):
             self._wake,
         )
         self._maintenance = Maintenance(
-            self._failover, self._expiry, time, self._clock, background=background
+            self._failover,
+            self._expiry,
+            time,
+            self._clock,
+            sync=None if disk is None else lambda: disk.sync(self._shards),
+            background=background,
         )
-        self._committer = Committer(self._shards, replication, time, versions, yield_to)
+        self._committer = Committer(
+            self._shards, replication, time, versions, persistence, yield_to
+        )
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
+            faults.on_crash(self.crash_server)
         super().__init__(
             hash_function,
             self._shards.routing.slots,
@@ -187,6 +235,15 @@ class KeyValueStore(HotPath):
             time,
             yield_point,
         )
+        if disk is not None:
+            try:
+                reopen(disk, topology, self._membership, self._shards, replication)
+            except BaseException:
+                with suppress(StoreError):
+                    self._shards.close()
+                disk.abandon()
+                raise
+            self._wake()
 
     # Servers
 
@@ -391,16 +448,24 @@ class KeyValueStore(HotPath):
 
     # Keys
 
-    def get_with_version(self, key: str) -> tuple[Value, int] | None:
+    def get_with_version(
+        self, key: str, *, read_level: Level | str | None = None
+    ) -> tuple[Value, int] | None:
         """Return the value of `key` and its version, for `set(expected_version=...)`; or None.
 
         Every write gives a key a greater version. O(1).
 
+        Args:
+            key: the key.
+            read_level: how many replicas to ask; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        record = self._read(key)
+        record = self._read(key, read_level)
         if record is None or record[VALUE] is None:
             return None
         return record[VALUE], record[VERSION]
@@ -431,35 +496,51 @@ class KeyValueStore(HotPath):
             self._replication.write_locked(Entry(position, key, gone), level)
         return not self._time.expired(record)
 
-    def expire(self, key: str, seconds: float) -> bool:
+    def expire(self, key: str, seconds: float, *, write_level: Level | str | None = None) -> bool:
         """Let `key` be absent `seconds` from now; False if it has no value. O(log keys).
 
+        Args:
+            key: the key.
+            seconds: above 0.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
-            InvalidOptionError: `seconds` is not above 0.
-            QuorumError: fewer replicas acknowledged it than the store's level asks for.
+            InvalidOptionError: `seconds` is not above 0, or the level is unknown.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        return self._set_expiry(key, self._expires_at(seconds))
+        return self._set_expiry(key, self._expires_at(seconds), write_level)
 
-    def persist(self, key: str) -> bool:
+    def persist(self, key: str, *, write_level: Level | str | None = None) -> bool:
         """Keep `key` for ever; False if it has no value, or was kept for ever already. O(1).
 
+        Args:
+            key: the key.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
-            QuorumError: fewer replicas acknowledged it than the store's level asks for.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        return self._set_expiry(key, NEVER_EXPIRES)
+        return self._set_expiry(key, NEVER_EXPIRES, write_level)
 
-    def ttl(self, key: str) -> float | None:
+    def ttl(self, key: str, *, read_level: Level | str | None = None) -> float | None:
         """Return after how many seconds `key` is absent; None without a limit, or without it. O(1).
 
+        Args:
+            key: the key.
+            read_level: how many replicas to ask; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        record = self._read(key)
+        record = self._read(key, read_level)
         if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
             return None
         return (record[EXPIRES_AT] - self._time.now_ms()) / 1_000
@@ -487,48 +568,88 @@ class KeyValueStore(HotPath):
         """
         return run_transaction(self._committer, function, retries)
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, *, read_level: Level | str | None = None) -> bool:
         """Return whether `key` has a value. O(1).
+
+        Args:
+            key: the key.
+            read_level: how many replicas to ask; None for the store's own level.
 
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
+            ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        return self.get(key, None) is not None
+        return self.get(key, None, read_level=read_level) is not None
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Value]:
+    def get_many(
+        self, keys: Iterable[str], *, read_level: Level | str | None = None
+    ) -> dict[str, Value]:
         """Return the values of those `keys` that have one. Each key is read on its own.
+
+        Args:
+            keys: the keys.
+            read_level: how many replicas of each to ask; None for the store's own level.
 
         Raises:
             InvalidKeyError: one of them could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas of one answered than the level asks for.
+            ServerUnavailableError: no replica of one answers that is known to be up to date.
         """
-        get = self.get
+        get: Callable[[str], Value | None]
+        get = self.get if read_level is None else partial(self.get, read_level=read_level)
         return {key: value for key in keys if (value := get(key)) is not None}
 
-    def set_many(self, items: Mapping[str, Value] | Iterable[tuple[str, Value]]) -> int:
+    def set_many(
+        self,
+        items: Mapping[str, Value] | Iterable[tuple[str, Value]],
+        *,
+        write_level: Level | str | None = None,
+    ) -> int:
         """Store each value under its key; return how many were stored.
 
         All keys and values are checked first. Each is then written on its own: another thread may
         see some of them before the others.
 
+        Args:
+            items: keys and values.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
+
         Raises:
             InvalidKeyError: one could not be a key; nothing was stored.
+            InvalidOptionError: the level is unknown; nothing was stored.
             InvalidValueError: one could not be a value; nothing was stored.
             NoServersError: the ring has no server.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were stored.
         """
         pairs = items.items() if isinstance(items, Mapping) else items
         checked = [(checked_key(key), checked_value(value)) for key, value in pairs]
+        put = self.set
+        if write_level is not None:
+            put = partial(put, write_level=_checked_level(write_level))
         for key, value in checked:
-            self.set(key, value)
+            put(key, value)
         return len(checked)
 
-    def remove_many(self, keys: Iterable[str]) -> int:
+    def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
         """Remove each of `keys`; return how many had a value. Each is removed on its own.
+
+        Args:
+            keys: the keys.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
 
         Raises:
             InvalidKeyError: one of them could not be a key; nothing was removed.
+            InvalidOptionError: the level is unknown; nothing was removed.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were removed.
         """
+        level = None if write_level is None else _checked_level(write_level)
         checked = [checked_key(key) for key in keys]
-        return sum(self.remove(key) for key in checked)
+        return sum(self.remove(key, write_level=level) for key in checked)
 
     def keys(self, prefix: str = "", limit: int | None = None) -> list[str]:
         """Return the keys that begin with `prefix`, in ring order, the first `limit` of them.
@@ -537,10 +658,12 @@ class KeyValueStore(HotPath):
         stripe (a 1,024th of the ring) are read at one moment. O(keys), or less with a limit.
 
         Raises:
-            InvalidOptionError: `limit` is negative.
+            InvalidOptionError: `limit` is negative, or `prefix` no `str`.
         """
-        if limit is not None and limit < 0:
-            raise InvalidOptionError("limit must be 0 or more, or None for all")
+        if limit is not None:
+            limit = checked_count("limit", limit)
+        if not isinstance(prefix, str):
+            raise InvalidOptionError(f"a prefix must be str, not {type(prefix).__name__}")
         found: list[str] = []
         for stripe in range(STRIPES):
             if limit is not None and len(found) >= limit:
@@ -563,8 +686,7 @@ class KeyValueStore(HotPath):
             InvalidKeyError: `start_key` could not be a key.
             InvalidOptionError: `count` is negative.
         """
-        if count < 0:
-            raise InvalidOptionError("count must be 0 or more")
+        count = checked_count("count", count)
         start_key = checked_key(start_key)
         start = (self._shards.position_of(start_key), start_key)
         first = stripe_of(start[0])
@@ -613,7 +735,7 @@ class KeyValueStore(HotPath):
             UnknownServerError: there is no such server.
         """
         if server_id not in self._shards.replicas:
-            raise UnknownServerError(str(server_id))
+            raise UnknownServerError(server_id)
         return [
             entry.key
             for stripe in range(STRIPES)
@@ -738,7 +860,8 @@ class KeyValueStore(HotPath):
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 
-    def _set_expiry(self, key: str, expires_at: int) -> bool:
+    def _set_expiry(self, key: str, expires_at: int, write_level: Level | str | None) -> bool:
+        level = None if write_level is None else _checked_level(write_level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
@@ -749,7 +872,7 @@ class KeyValueStore(HotPath):
                 return False
             self._watch(key, expires_at)
             record = (current[VALUE], next(self._versions), expires_at)
-            self._replication.write_locked(Entry(position, key, record))
+            self._replication.write_locked(Entry(position, key, record), level)
         return True
 
     def _expires_at(self, seconds: object) -> int:
@@ -760,7 +883,7 @@ class KeyValueStore(HotPath):
 
     def _watch(self, key: str, expires_at: int) -> None:
         if expires_at != NEVER_EXPIRES:
-            self._expiry.watch(key, expires_at)
+            self._expiry.note(key, expires_at)
             self._wake()
 
     def _wake(self) -> None:
@@ -779,7 +902,7 @@ class KeyValueStore(HotPath):
         faults = self._faults
         if faults is None:
             return create
-        return lambda server_id: FaultyServer(create(server_id), faults)
+        return lambda server_id: behind_faults(create(server_id), faults)
 
     def _create_memory_server(self, server_id: str) -> Server:
         return MemoryServer(server_id, self._shards.position_of)

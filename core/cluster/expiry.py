@@ -7,11 +7,12 @@ it goes by is an index by time: an entry may be out of date, so the record itsel
 import heapq
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 from core.clock import Clock
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
-from core.errors import StoreError
+from core.errors import ServerFailedError, StoreError
 from core.record import EXPIRES_AT, NEVER_EXPIRES, Entry, Record
 from core.stripes import stripe_of
 
@@ -22,27 +23,32 @@ _OUT_OF_DATE_KEPT = 1_000
 
 
 class SteadyTime:
-    """The wall clock, but for its steps back: what has expired stays so.
+    """The wall clock as it was when the store was opened, and the time that has passed since.
 
-    Thread safety: any thread may call it. Two threads may both write `_latest`; the loser's time is
-    behind by less than the time between two of its own instructions.
+    The wall clock gives expiries a base that means the same in another process; how time goes on is
+    for the monotonic clock to say. So a wall clock that is set, back or forward, neither revives a
+    key nor ends it early nor holds its time: a key set for ten seconds is there for ten seconds.
+    (The wall clock without its steps back lost: after one, no time passed until it had caught up.)
+    A clock that was wrong when the store was opened stays so until it is opened again.
+
+    Thread safety: any thread may call it; nothing is changed.
     """
 
     def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._latest = 0
+        self._monotonic = clock.monotonic
+        # Half a millisecond more, so that what is cut off is rounded.
+        self._base_ms = clock.now_ms() - clock.monotonic() * 1_000 + 0.5
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970-01-01 UTC; never less than before."""
-        now = self._clock.now_ms()
-        if now < self._latest:
-            return self._latest
-        self._latest = now
-        return now
+        return int(self._base_ms + self._monotonic() * 1_000)
 
     def expired(self, record: Record) -> bool:
         """Return whether a record's time is over."""
-        return record[EXPIRES_AT] != NEVER_EXPIRES and record[EXPIRES_AT] <= self.now_ms()
+        # As `now_ms`, which a call more would take 50 ns to reach: reads pass through here.
+        expires_at = record[EXPIRES_AT]
+        now_ms = self._base_ms + self._monotonic() * 1_000
+        return expires_at != NEVER_EXPIRES and expires_at <= now_ms
 
 
 class Expiry:
@@ -60,6 +66,7 @@ class Expiry:
         replication: takes the records away.
         time: the time.
         versions: gives each removal its version.
+        indexed: False where servers keep an index of their own, on disk.
     """
 
     def __init__(
@@ -68,7 +75,10 @@ class Expiry:
         replication: Replication,
         time: SteadyTime,
         versions: Iterator[int],
+        *,
+        indexed: bool = True,
     ) -> None:
+        self._indexed = indexed
         self._shards = shards
         self._replication = replication
         self._time = time
@@ -87,8 +97,13 @@ class Expiry:
         with self._lock:
             return self._heap[0][0] if self._heap else None
 
+    def note(self, key: str, expires_at: int) -> None:
+        """Note that `key` may expire at `expires_at`, unless its servers do. O(log keys)."""
+        if self._indexed:
+            self.watch(key, expires_at)
+
     def watch(self, key: str, expires_at: int) -> None:
-        """Note that `key` may expire at `expires_at`. O(log keys)."""
+        """Have `key` looked at when it is `expires_at`. O(log keys)."""
         with self._lock:
             earlier = self._times.get(key)
             if earlier is not None and earlier <= expires_at:
@@ -99,22 +114,28 @@ class Expiry:
                 self._heap = [(when, name) for name, when in self._times.items()]
                 heapq.heapify(self._heap)
 
-    def sweep(self, limit: int = KEYS_PER_SWEEP) -> int:
-        """Take away up to `limit` records that have expired; return how many were looked at.
+    def sweep(self, limit: int = KEYS_PER_SWEEP) -> bool:
+        """Look at up to `limit` keys that may have expired; return whether there may be more.
 
         A key whose servers do not answer is looked at again later.
         """
         due = self._take_due(limit)
+        if not due:
+            self._ask_disks(limit)
+            due = self._take_due(limit)
+        removed = 0
         for at, key in due:
             try:
-                self._remove_if_expired(key)
+                removed += self._remove_if_expired(key)
             except StoreError:
                 self.watch(key, max(at, self._time.now_ms()) + 1_000)
-        return len(due)
+        # A disk may list what is not its own any more, or what others removed while it was down:
+        # that does not go away by looking at it.
+        return bool(removed) or self._is_due()
 
     def sweep_all(self) -> None:
         """Take away every record that has expired by now."""
-        while self.sweep() == KEYS_PER_SWEEP:
+        while self.sweep():
             pass
 
     def clear(self) -> None:
@@ -122,6 +143,16 @@ class Expiry:
         with self._lock:
             self._heap.clear()
             self._times.clear()
+
+    def _ask_disks(self, limit: int) -> None:
+        """Learn from servers on disk what has expired there: they keep an index of their own."""
+        now = self._time.now_ms()
+        for replica in list(self._shards.replicas.values()):
+            if replica.durable is None or replica.down:
+                continue
+            with suppress(ServerFailedError):
+                for entry in replica.durable.due(now, limit):
+                    self.watch(entry.key, entry.record[EXPIRES_AT])
 
     def _take_due(self, limit: int) -> list[tuple[int, str]]:
         now = self._time.now_ms()
@@ -134,14 +165,20 @@ class Expiry:
                     due.append((at, key))
         return due
 
-    def _remove_if_expired(self, key: str) -> None:
+    def _is_due(self) -> bool:
+        next_ms = self.next_ms()
+        return next_ms is not None and next_ms <= self._time.now_ms()
+
+    def _remove_if_expired(self, key: str) -> bool:
         position = self._shards.position_of(key)
         with self._shards.locks[stripe_of(position)]:
             record = self._replication.read_locked(position, key)
             if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
-                return
+                return False
             if self._time.expired(record):
                 entry = Entry(position, key, record)
                 self._replication.remove_expired_locked(entry, next(self._versions))
-            else:
+                return True
+            if self._indexed:
                 self.watch(key, record[EXPIRES_AT])
+            return False

@@ -258,7 +258,10 @@ class Failover:
         return CrashPreview(server_id, lost, left, refused)
 
     def crash(self, server_id: str) -> bool:
-        """Take a server out of service; it loses what it held. False if it is unknown or down."""
+        """Take a server out of service; False if it is unknown or down.
+
+        One in memory loses what it held; one on disk keeps it, and lacks what it misses from now.
+        """
         with self._changed:
             replica = self._shards.replicas.get(server_id)
             if replica is None or replica.down:
@@ -266,9 +269,10 @@ class Failover:
             replica.down = True
             self._recoveries.pop(server_id, None)
             lost = left = 0
+            keeps = replica.durable is not None
             for stripe in range(STRIPES):
                 with self._shards.locks[stripe]:
-                    of_stripe = self._crash_locked(replica, stripe)
+                    of_stripe = self._crash_locked(replica, stripe, keeps=keeps)
                 lost += of_stripe[0]
                 left += of_stripe[1]
             replica.server.close()
@@ -277,22 +281,36 @@ class Failover:
         return True
 
     def begin_recovery(self, server_id: str) -> Recovery | None:
-        """Bring a server back, empty; None if it is unknown, or neither down nor behind.
+        """Bring a server back; None if it is unknown, or neither down nor behind.
 
-        It takes writes at once, and answers reads for a stripe as soon as it caught up in it, which
-        is done in the background or by the recovery's `step`.
+        One in memory is empty. It takes writes at once, and answers reads for a stripe as soon as
+        it caught up in it, which is done in the background or by the recovery's `step`.
         """
         with self._changed:
             replica = self._shards.replicas.get(server_id)
             if replica is None or not (replica.down or replica.catching_up):
                 return None
             if replica.down:
-                self._shards.replace_server(server_id)
-                replica.down = False
+                self._bring_back_locked(replica)
                 self._changed.notify_all()
             recovery = self._recovery_of_locked(replica)
         self._wake()
         return recovery
+
+    def _bring_back_locked(self, replica: Replica) -> None:
+        """Open a server again that was down.
+
+        Raises:
+            ServerFailedError: it can't be opened. It is down as before.
+        """
+        self._shards.replace_server(replica.server_id)
+        if replica.durable is not None:
+            self._shards.discard_foreign(replica)
+        replica.down = False
+        if replica.durable is not None:
+            for stripe in range(STRIPES):
+                with self._shards.locks[stripe]:
+                    self._shards.routing.refresh(stripe)
 
     def tend(self) -> bool:
         """Begin to catch up for every server that fell behind; return whether there is one."""
@@ -317,9 +335,10 @@ class Failover:
         if self._recoveries.get(recovery.server_id) is recovery:
             del self._recoveries[recovery.server_id]
 
-    def _crash_locked(self, replica: Replica, stripe: int) -> tuple[int, int]:
+    def _crash_locked(self, replica: Replica, stripe: int, *, keeps: bool) -> tuple[int, int]:
         """Let the server be gone in one stripe; return how many keys are lost, and left."""
-        replica.miss_all(stripe)
+        if not keeps:
+            replica.miss_all(stripe)
         lost = left = 0
         for owners, tally in self._shards.routing.tallies(stripe):
             if replica.server_id not in owners:

@@ -1,6 +1,8 @@
 """The work in the background: catching up and sweeping what has expired, a little at a time."""
 
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 
 from core.clock import Clock
 from core.cluster.expiry import Expiry, SteadyTime
@@ -11,6 +13,8 @@ from core.errors import ServerFailedError, StoreError
 RETRY_SECONDS = 0.25
 # How often the sweeper looks when keys are to expire: memory is freed this much late at most.
 _SWEEP_SECONDS = 1.0
+# How much a loss of power takes of what was written with sync="everysec".
+_SYNC_SECONDS = 1.0
 
 
 class Maintenance:
@@ -23,6 +27,7 @@ class Maintenance:
         expiry: knows what expires.
         time: the time that keys expire by.
         clock: what to wait with.
+        sync: puts what was written on the disk; called every second. None without a disk.
         background: False starts no thread: `run_once` is then called by whoever wants the work.
     """
 
@@ -33,8 +38,11 @@ class Maintenance:
         time: SteadyTime,
         clock: Clock,
         *,
+        sync: Callable[[], None] | None,
         background: bool,
     ) -> None:
+        self._sync = sync
+        self._sync_at = 0.0
         self._failover = failover
         self._expiry = expiry
         self._time = time
@@ -75,7 +83,16 @@ class Maintenance:
                     more = recovery.step() or more
                 except ServerFailedError:
                     continue  # it waits, and its progress says so
-        return self._expiry.sweep() > 0 or more
+        self._sync_disks()
+        return self._expiry.sweep() or more
+
+    def _sync_disks(self) -> None:
+        """Put on the disk what was written in the last second."""
+        if self._sync is None or self._clock.monotonic() < self._sync_at:
+            return
+        self._sync_at = self._clock.monotonic() + _SYNC_SECONDS
+        with suppress(StoreError):  # whoever writes next is told
+            self._sync()
 
     def _run(self) -> None:
         while not self._stopped:
@@ -92,7 +109,8 @@ class Maintenance:
         """Return how long there is nothing to do unless somebody says otherwise."""
         if self._failover.recoveries:
             return RETRY_SECONDS
+        longest = 3_600.0 if self._sync is None else _SYNC_SECONDS
         due = self._expiry.next_ms()
         if due is None:
-            return 3_600.0
-        return max(0.0, (due - self._time.now_ms()) / 1_000) + _SWEEP_SECONDS
+            return longest
+        return min(longest, max(0.0, (due - self._time.now_ms()) / 1_000) + _SWEEP_SECONDS)

@@ -1,14 +1,16 @@
 """Who is in the ring, and how that changes: one planned migration at a time."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from core.clock import Clock
 from core.cluster.migration import Migration
+from core.cluster.persistence import Persistence
 from core.cluster.plan import ChangeKind, Plan
 from core.cluster.planning import keys_lost, make_plan
 from core.cluster.range_mover import RangeMover
 from core.cluster.shards import Shards
+from core.cluster.topology import PendingChange
 from core.errors import (
     DataLossError,
     LastServerError,
@@ -16,11 +18,25 @@ from core.errors import (
     ServerExistsError,
     StalePlanError,
     StoreClosedError,
+    StoreError,
     UnknownServerError,
 )
 from core.events import Event, EventLog, StoreCleared
 from core.ring.hash_ring import HashRing
+from core.ring.ring_view import RingView
 from core.stripes import LAST_POSITION
+
+
+def after_of(ring: HashRing, change: PendingChange) -> RingView:
+    """Return the view that a change of `ring` leads to. O(vnodes)."""
+    trial = ring.copy()
+    if change.kind is ChangeKind.ADD:
+        trial.add_server(change.server_id, change.weight)
+    elif change.kind is ChangeKind.REMOVE:
+        trial.remove_server(change.server_id)
+    else:
+        trial.set_weight(change.server_id, change.weight)
+    return trial.view
 
 
 class Membership:
@@ -40,6 +56,7 @@ class Membership:
         mover: moves ranges within `shards`.
         clock: the time, for events and rates.
         events: where to log what happens.
+        persistence: where changes are written down.
         background: False lets migrations have no thread: `work`, or who waits, moves the data.
     """
 
@@ -50,6 +67,7 @@ class Membership:
         mover: RangeMover,
         clock: Clock,
         events: EventLog,
+        persistence: Persistence,
         *,
         background: bool = True,
     ) -> None:
@@ -58,6 +76,7 @@ class Membership:
         self._mover = mover
         self._clock = clock
         self._events = events
+        self._persistence = persistence
         self._background = background
         self.changed = threading.Condition(threading.RLock())
         self._current: Migration | None = None
@@ -136,22 +155,8 @@ class Membership:
                 lost = keys_lost(self._shards, plan.server_id)
                 if lost:
                     raise DataLossError(plan.server_id, lost)
-            migration = Migration(
-                plan,
-                self._mover,
-                changed=self.changed,
-                clock=self._clock,
-                log=self.log,
-                turn_back=lambda: self._change_ring(plan, forward=False),
-                finish=self._finish,
-                keys_per_second=keys_per_second,
-                background=self._background,
-            )
-            if plan.kind is ChangeKind.ADD:
-                self._shards.open_server(plan.server_id)
-            if not (plan.before.weights and plan.after.weights):
-                self._assign_every_position(plan)
-            self._change_ring(plan, forward=True)
+            migration = self._migration_of(plan, keys_per_second)
+            self._begin(plan, force=force, keys_per_second=keys_per_second)
             migration.announce()
             if migration.moves_nothing:
                 migration.step()
@@ -220,6 +225,7 @@ class Membership:
             interrupted.stop()
         with self.changed:
             servers = len(self._shards.replicas)
+            self._persistence.change_ended(RingView(self.ring.view.epoch + 1))
             keys = self._shards.clear()
             self.ring.clear()
             self._current = None
@@ -236,7 +242,7 @@ class Membership:
             self.changed.notify_all()
         if interrupted is not None:
             interrupted.stop()
-        self._shards.close()
+        self._persistence.close(self._shards)
 
     def log(self, event: Event) -> None:
         """Log an event at this moment."""
@@ -290,6 +296,63 @@ class Membership:
         if self._closed:
             raise StoreClosedError
 
+    def reopen(self, change: PendingChange | None, moved: Sequence[tuple[int, int]]) -> None:
+        """Take up a change that another process had begun. See `reopening`."""
+        if change is None:
+            return
+        with self.changed:
+            before, after = self.ring.view, after_of(self.ring, change)
+            server_id = change.server_id
+            weight = (after if server_id in after.weights else before).weights[server_id]
+            plan = make_plan(self._shards, change.kind, server_id, weight, before, after)
+            migration = self._migration_of(plan, change.keys_per_second)
+            migration.restore(moved, cancelling=change.cancelling)
+            self._change_ring(plan, forward=True)
+            if change.cancelling:
+                self._change_ring(plan, forward=False)
+            migration.announce()
+            self._current = migration
+            migration.start()
+
+    def _migration_of(self, plan: Plan, keys_per_second: float | None) -> Migration:
+        return Migration(
+            plan,
+            self._mover,
+            changed=self.changed,
+            clock=self._clock,
+            log=self.log,
+            turn_back=lambda: self._turn_back(plan),
+            finish=self._finish,
+            keys_per_second=keys_per_second,
+            background=self._background,
+        )
+
+    def _begin(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> None:
+        """Change the ring as planned, and everything that has to be there before keys move."""
+        if plan.kind is ChangeKind.ADD:
+            self._shards.open_server(plan.server_id)
+        try:
+            self._persistence.change_begins(plan, force=force, keys_per_second=keys_per_second)
+        except StoreError:
+            if plan.kind is ChangeKind.ADD:
+                self._shards.close_server(plan.server_id)
+            raise
+        if not (plan.before.weights and plan.after.weights):
+            try:
+                self._assign_every_position(plan)
+            except StoreError:
+                self._persistence.change_ended(plan.before)
+                raise
+        if plan.kind is ChangeKind.REMOVE:
+            self._shards.replicas[plan.server_id].given_up = force
+        self._change_ring(plan, forward=True)
+
+    def _turn_back(self, plan: Plan) -> None:
+        self._persistence.change_turns_back()
+        if plan.kind is ChangeKind.REMOVE:
+            self._shards.replicas[plan.server_id].given_up = False
+        self._change_ring(plan, forward=False)
+
     def _change_ring(self, plan: Plan, *, forward: bool) -> None:
         """Make the change of `plan` to the ring, or take it back."""
         if plan.kind is ChangeKind.REWEIGH:
@@ -316,6 +379,7 @@ class Membership:
     def _finish(self, migration: Migration) -> None:
         """Forget a migration that is over, and the server that is no longer in the ring."""
         with self.changed:
+            self._persistence.change_ended(self.ring.view)
             if migration.server_id not in self.ring.view.weights:
                 self._shards.close_server(migration.server_id)
             self._current = None

@@ -5,7 +5,8 @@ or cancelled, which moves the ranges that were flipped back; after one that fail
 """
 
 import threading
-from collections.abc import Callable
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -121,7 +122,9 @@ class Migration:
         keys_per_second: float | None = None,
         background: bool = True,
     ) -> None:
-        if keys_per_second is not None and not keys_per_second > 0:
+        if keys_per_second is not None and (
+            not isinstance(keys_per_second, int | float) or not keys_per_second > 0
+        ):
             raise InvalidOptionError("keys_per_second must be above 0, or None for no limit")
         self.plan = plan
         self._mover = mover
@@ -207,6 +210,23 @@ class Migration:
         """Whether it stands still, by request or by an error."""
         return self._state is MigrationState.PAUSED
 
+    def restore(self, moved: Sequence[tuple[int, int]], *, cancelling: bool) -> None:
+        """Go on from where another process stopped. O(moves + spans).
+
+        Args:
+            moved: the spans that are at their new owners, in order.
+            cancelling: whether they are to move back.
+        """
+        to_move: list[_Move] = []
+        for move in reversed(self._to_move):
+            for low, high, was_moved in _cut(move.low, move.high, moved):
+                part = _Move(low, high, move.old, move.new)
+                (self._moved if was_moved else to_move).append(part)
+        self._to_move = to_move[::-1]
+        self._positions_moved = sum(part.size for part in self._moved)
+        self._cancelling = cancelling
+        self._measure_anew_locked()
+
     def announce(self) -> None:
         """Log that it begins, and with what."""
         plan = self.plan
@@ -276,9 +296,9 @@ class Migration:
         with self._stepping, self._changed:
             if self.over or self._cancelling or self._stopped:
                 return False
+            self._turn_back()
             self._cancelling = True
             self._measure_anew_locked()
-            self._turn_back()
             self._log(MigrationCancelling(server_id=self.server_id))
             self._interrupted.set()
             self._changed.notify_all()
@@ -391,7 +411,9 @@ class Migration:
             return False
         move = moves[-1]
         old, new = move.directed(back=self._cancelling)
-        chunk = self._mover.move_chunk(move.low, move.high, old, new, self._chunk)
+        chunk = self._mover.move_chunk(
+            move.low, move.high, old, new, self._chunk, back=self._cancelling
+        )
         with self._changed:
             self._keys_moved += chunk.keys
             self._note_moved_locked(move, chunk.high)
@@ -452,3 +474,19 @@ class Migration:
             with self._changed:
                 if self._state is MigrationState.RUNNING and not self._stopped:
                     self._interrupted.clear()
+
+
+def _cut(low: int, high: int, spans: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, bool]]:
+    """Yield a span in parts, each with whether it lies in one of `spans`, which are in order."""
+    index = max(0, bisect_left(spans, (low,)) - 1)
+    for first, last in spans[index:]:
+        if last < low:
+            continue
+        if first > high:
+            break
+        if low < first:
+            yield low, first - 1, False
+        yield max(low, first), min(high, last), True
+        low = last + 1
+    if low <= high:
+        yield low, high, False

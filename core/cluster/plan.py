@@ -82,9 +82,14 @@ class Plan:
 
     @property
     def peers(self) -> frozenset[str]:
-        """The servers that give to, or take from, the one that changes, and from each other."""
-        named = {name for transfer in self.transfers for name in transfer[:2]}
-        return frozenset(named - {self.server_id})
+        """The servers that give, when one joins; that take, when one leaves; else both.
+
+        Not the one that changes, nor, where keys move, who gives or takes none of them.
+        """
+        moving = [transfer for transfer in self.transfers if transfer.keys] or self.transfers
+        givers = {transfer.source for transfer in moving if self.kind is not ChangeKind.REMOVE}
+        takers = {transfer.target for transfer in moving if self.kind is not ChangeKind.ADD}
+        return frozenset((givers | takers) - {self.server_id})
 
     @property
     def bytes_moved(self) -> int:

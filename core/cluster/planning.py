@@ -63,12 +63,20 @@ def make_plan(
 
 
 def keys_lost(shards: Shards, server_id: str) -> int:
-    """Return how many keys lay on `server_id` and on no server that has them still."""
-    return sum(
-        tally.lost
-        for stripe, owners, tally in shards.routing.all_tallies()
-        if server_id in owners and not shards.survives(owners, stripe)
-    )
+    """Return how many keys would go with `server_id`: nobody who answers holds them all.
+
+    Those that were lost when it crashed, and those that its disk alone holds while it is down.
+    """
+    down = server_id in shards.replicas and shards.replicas[server_id].down
+    lost = 0
+    for stripe, owners, tally in shards.routing.all_tallies():
+        if server_id not in owners:
+            continue
+        if not shards.survives(owners, stripe):
+            lost += tally.lost
+        if down and not shards.survives(owners, stripe, without=server_id):
+            lost += tally.keys
+    return lost
 
 
 class _Moved:
@@ -96,11 +104,9 @@ class _Moved:
                     continue
                 self.primaries[old[0]] -= keys
                 self.primaries[new[0]] += keys
-                # A primary that leaves or hands over is who gives, if it can.
-                giver = old[0] if old[0] not in new else source
                 for target in gaining:
-                    self._keys[giver, target] += keys
-                    self._bytes[giver, target] += size
+                    self._keys[source, target] += keys
+                    self._bytes[source, target] += size
 
     def _measured(
         self, replicas: list[Replica], part: tuple[int, int]

@@ -13,9 +13,10 @@ after a miss it looks again under the lock.
 """
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from typing import NamedTuple
 
+from core.cluster.persistence import Persistence
 from core.cluster.replica import Replica
 from core.cluster.replication import Replication
 from core.cluster.routing import Owners, Segment
@@ -51,16 +52,31 @@ class RangeMover:
     Args:
         shards: what to move in.
         replication: knows who holds what.
+        persistence: where it is written down what has moved.
         yield_point: called with the name of each step after it was done.
     """
 
-    def __init__(self, shards: Shards, replication: Replication, yield_point: YieldPoint) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        replication: Replication,
+        persistence: Persistence,
+        yield_point: YieldPoint,
+    ) -> None:
         self._shards = shards
         self._replication = replication
+        self._persistence = persistence
         self._yield_point = yield_point
 
     def move_chunk(
-        self, low: int, high: int, old: Owners, new: Owners, limit: int = KEYS_PER_CHUNK
+        self,
+        low: int,
+        high: int,
+        old: Owners,
+        new: Owners,
+        limit: int = KEYS_PER_CHUNK,
+        *,
+        back: bool = False,
     ) -> MovedChunk:
         """Move the first part of a span from its old owners to its new ones.
 
@@ -73,6 +89,7 @@ class RangeMover:
             old: who owns the span now, primary first.
             new: who is to own it.
             limit: how many keys to move at most, but for keys at one position.
+            back: whether this undoes an earlier move.
 
         Raises:
             ServerFailedError: a server failed, or a copy was not what was copied. Everything is
@@ -82,6 +99,7 @@ class RangeMover:
         high = min(high, last_position_of(stripe))
         with self._shards.moving, self._held(stripe):
             if self._is_empty(old, new, stripe):
+                self._persistence.range_moves((), low, high, back=back)
                 self._flip(Segment(low, high, new), old, 0)
                 return MovedChunk(high, 0, None)
             source = self._source(old, stripe)
@@ -94,6 +112,7 @@ class RangeMover:
             targets = self._targets(old, new, stripe, source)
             for target in targets:
                 self._copy(target, low, high, entries, removals)
+            self._note(targets, low, high, back=back)
             self._flip(Segment(low, high, new), old, len(entries))
             self._yield_point("move.flipped")
             error = None
@@ -123,7 +142,8 @@ class RangeMover:
             server_id, low, high = leftover
             with self._shards.moving, self._held(stripe_of(low)):
                 replica = self._shards.replicas[server_id]
-                if not replica.down:  # what a server that went down held went with it
+                # What a server in memory held went with it; one on disk is swept when it is back.
+                if not replica.down:
                     replica.server.discard(low, high)
                 self._shards.leftovers.discard(leftover)
 
@@ -144,7 +164,9 @@ class RangeMover:
         if current:
             return current[0]
         # One that is not down may hold what no other has, even if it has missed something since.
-        if not all(replica.down for replica in replicas):
+        # One that is down holds it on its disk, unless that was given up.
+        gone = [replica.down and (replica.given_up or not replica.durable) for replica in replicas]
+        if not all(gone):
             raise ServerUnavailableError(owners)
         return None
 
@@ -153,9 +175,9 @@ class RangeMover:
     ) -> list[Replica]:
         """Return who to copy to: the servers that gain the range, but for those that are down.
 
-        What is down lost all it held, and is compared with the others when it is back. One that is
-        up must be current: it would otherwise hold the range without counting for it, and be taken
-        for complete as soon as its hints for other ranges of the stripe were delivered.
+        What is down is compared with the others when it is back. One that is up must be current: it
+        would otherwise hold the range without counting for it, and be taken for complete as soon as
+        its hints for other ranges of the stripe were delivered.
 
         Raises:
             ServerUnavailableError: one of them can't catch up now, or nobody would hold what is
@@ -164,6 +186,9 @@ class RangeMover:
         if source is None:
             return []
         replicas = {server_id: self._shards.replicas[server_id] for server_id in new}
+        for server_id in new:
+            if server_id not in old and replicas[server_id].down:
+                replicas[server_id].miss_all(stripe)
         targets = [
             replicas[server_id]
             for server_id in new
@@ -227,6 +252,13 @@ class RangeMover:
                     target.server_id, "the copy of a range differs from its source"
                 )
         self._yield_point("move.verified")
+
+    def _note(self, targets: list[Replica], low: int, high: int, *, back: bool) -> None:
+        """Write down that the range is at the targets."""
+        with ExitStack() as copies:
+            for target in targets:
+                copies.enter_context(self._leftover_if_failed(target.server_id, low, high))
+            self._persistence.range_moves(targets, low, high, back=back)
 
     def _discard(self, server_id: str, low: int, high: int) -> Exception | None:
         """Remove the garbage that the flip made; return the error rather than raise it.

@@ -9,7 +9,7 @@ import threading
 from typing import Final
 
 from core.record import Entry
-from core.servers.server import Server
+from core.servers.server import DurableServer, Server
 
 # Hints a server, before stripes are compared instead: 10,000 records of 1 kB are 10 MB.
 HINTS_KEPT = 10_000
@@ -44,12 +44,24 @@ class Replica:
             there would be nobody to compare with.
     """
 
-    __slots__ = ("_counting", "_missed", "counters", "down", "hints", "hints_kept", "server")
+    __slots__ = (
+        "_counting",
+        "_missed",
+        "counters",
+        "down",
+        "durable",
+        "given_up",
+        "hints",
+        "hints_kept",
+        "server",
+    )
 
     def __init__(self, server: Server, hints_kept: int = HINTS_KEPT) -> None:
-        self.server = server
+        self.store_in(server)
         self.counters: Final = OperationCounters()
         self.down = False
+        # Whether it may leave with what only its disk holds: somebody said so.
+        self.given_up = False
         self.hints = 0
         self.hints_kept = hints_kept
         self._counting = threading.Lock()
@@ -60,6 +72,12 @@ class Replica:
     def server_id(self) -> str:
         """The server's id."""
         return self.server.server_id
+
+    def store_in(self, server: Server) -> None:
+        """Keep its records in `server` from now on."""
+        self.server = server
+        # The same, if what it holds outlives a crash. Asking for that takes 10 us.
+        self.durable = server if isinstance(server, DurableServer) else None
 
     @property
     def behind(self) -> list[int]:

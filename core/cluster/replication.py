@@ -12,14 +12,20 @@ Prior art: Dynamo (SOSP 2007) for hints and anti-entropy. It asks a quorum and c
 because its coordinators do not know what a replica has missed; here one coordinator does.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from typing import NamedTuple
 
 from core.cluster.levels import Level
 from core.cluster.replica import Replica
 from core.cluster.routing import Owners, Route, Segment
 from core.cluster.shards import Shards, YieldPoint
-from core.errors import NoServersError, QuorumError, ServerFailedError, ServerUnavailableError
+from core.errors import (
+    NoServersError,
+    QuorumError,
+    ServerFailedError,
+    ServerUnavailableError,
+    StorageError,
+)
 from core.record import EXPIRES_AT, NEVER_EXPIRES, VALUE, VERSION, Entry, Record
 from core.stripes import stripe_of
 
@@ -64,21 +70,30 @@ class Replication:
 
     # Writing
 
-    def write_locked(self, entry: Entry, level: Level | None = None) -> None:
+    def write_locked(self, entry: Entry, level: Level | None = None, *, owed: bool = False) -> None:
         """Write a record, or a tombstone, to the replicas of its key.
+
+        Args:
+            entry: the record.
+            level: how many replicas must acknowledge it; None for the store's own level.
+            owed: whether it must be carried out some day, even if no replica takes it now.
 
         Raises:
             NoServersError: the ring has no server.
             QuorumError: fewer replicas acknowledged it than `level` asks for.
+            StorageError: no disk takes it. Nothing was written.
             StoreClosedError: the store is closed.
         """
         route = self._shards.routing.at(entry.position)
         if route.refusal is not None:
             raise route.refusal()
+        level = level or self._shards.consistency.level
         if route.direct:
             self._write_directly_locked(route, entry)
+        elif route.well and entry.record[VALUE] is not None:
+            self._write_to_all_locked(route, entry, level, owed=owed)
         else:
-            self._write_to_each_locked(route, entry, level or self._shards.consistency.level)
+            self._write_to_each_locked(route, entry, level, {}, {}, owed=owed)
         route.counters.writes += 1
 
     def remove_expired_locked(self, entry: Entry, version: int) -> None:
@@ -117,32 +132,99 @@ class Replication:
         for records in copies:
             records[key] = record
 
-    def _write_to_each_locked(self, route: Route, entry: Entry, level: Level) -> None:
+    def _write_to_all_locked(self, route: Route, entry: Entry, level: Level, *, owed: bool) -> None:
+        """Write a value where all owners are current: a third of the time of looking at each."""
+        reached = first = 0
+        failure: ServerFailedError | None = None
+        for replica in route.replicas:
+            try:
+                change = replica.server.apply(entry) or 0
+            except ServerFailedError as error:
+                failure = error
+                break
+            if not reached:
+                first = change
+            reached += 1
+            self._yield_point("write.copied")
+        if failure is None:
+            route.tally.keys += first
+            return
+        changes = {replica.server_id: first for replica in route.replicas[:reached]}
+        failures = {route.replicas[reached].server_id: failure}
+        self._write_to_each_locked(route, entry, level, changes, failures, owed=owed)
+
+    def _write_to_each_locked(
+        self,
+        route: Route,
+        entry: Entry,
+        level: Level,
+        changes: dict[str, int],
+        failures: dict[str, ServerFailedError],
+        *,
+        owed: bool,
+    ) -> None:
+        """Write where somebody is not current or fails, or a key is removed.
+
+        Args:
+            route: where to.
+            entry: the record.
+            level: how many replicas must acknowledge it.
+            changes: by how much the keys changed of those that were reached; filled here.
+            failures: why others were not; filled here.
+            owed: whether it must be carried out some day, even if no replica takes it now.
+        """
         stripe = stripe_of(entry.position)
         needed = level.needed(len(route.replicas))
         live = sum(not replica.down for replica in route.replicas)
         if live < needed:
             raise QuorumError(live, needed, unknown=False)
-        reached = 0
-        well = True
-        change: int | None = None
+        current = {replica.server_id for replica in route.replicas if replica.current(stripe)}
+        drops = entry.record[VALUE] is None and len(current) == len(route.replicas)
         for replica in route.replicas:
-            changed = self._apply_locked(replica, entry)
-            if changed is None:
-                well = well and not replica.current(stripe)
-                self._miss_locked(replica, entry)
-            else:
-                reached += 1
-                if change is None and replica.current(stripe):
-                    change = changed  # only a current one knows what was there before
+            server_id = replica.server_id
+            if replica.down or server_id in changes or server_id in failures:
+                continue
+            try:
+                changes[server_id] = self._change_at(replica, entry, drops=drops)
+            except ServerFailedError as error:
+                failures[server_id] = error
             self._yield_point("write.copied")
-        # Too low a count could let a stripe be taken for empty.
-        route.tally.keys += entry.record[VALUE] is not None if change is None else change
-        if not well:
+        if not changes and not owed:
+            for failure in failures.values():
+                if isinstance(failure, StorageError):
+                    raise failure  # nothing was written anywhere
+        if len(changes) < len(route.replicas):
+            self._leave_hints_locked(route, entry, changes, dropped=drops)
+        # Only one that was current knows what was there before. Too low a count could let a stripe
+        # be taken for empty.
+        known = [change for server_id, change in changes.items() if server_id in current]
+        route.tally.keys += known[0] if known else entry.record[VALUE] is not None
+        if len(self._shards.current(route.owners, stripe)) < len(current):
             self._shards.routing.refresh(stripe)
             self._wake()
-        if reached < needed:
-            raise QuorumError(reached, needed, unknown=True)
+        if len(changes) < needed:
+            raise QuorumError(len(changes), needed, unknown=True)
+
+    @staticmethod
+    def _change_at(replica: Replica, entry: Entry, *, drops: bool) -> int:
+        """Write to one replica; return by how much the number of its keys changed."""
+        if drops:  # all who hold the key forget it: nobody has to be told later
+            return -1 if replica.server.drop(entry.position, entry.key) else 0
+        return replica.server.apply(entry) or 0  # as new a record is there: nothing changed
+
+    def _leave_hints_locked(
+        self, route: Route, entry: Entry, done: Container[str], *, dropped: bool
+    ) -> None:
+        """Note for each replica that was not reached what it has missed.
+
+        Who forgot the key has to remember now that it was removed: somebody still has it.
+        """
+        for replica in route.replicas:
+            reached = replica.server_id in done
+            if reached and dropped:
+                reached = self._apply_locked(replica, entry) is not None
+            if not reached:
+                self._miss_locked(replica, entry)
 
     def _miss_locked(self, replica: Replica, entry: Entry) -> None:
         """Note that a replica has missed a record.

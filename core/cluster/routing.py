@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 from core.cluster.replica import OperationCounters, Replica
 from core.errors import NoServersError, StoreClosedError, StoreError
 from core.record import Record
+from core.ring.ring_view import RingView
 from core.stripes import (
     LAST_POSITION,
     POSITIONS,
@@ -68,9 +69,12 @@ class Route:
         reader: the first of them that is current; None when none is.
         records: the reader's records, to be read without a lock. Empty where that can't be, and in
             a split route: what is not found is looked for again under the lock.
+        fetch: reads a record from the reader without a lock where there are no `records`; None
+            where that can't be done.
         direct: whether a write may go straight into `records` and `others`, because every owner is
             current and can't fail.
         others: the records of the owners beside the primary, for a direct writer.
+        well: whether every owner is current.
         tally: how many keys there are in the parts of the stripe with these owners.
         counters: the counters of the reader, or of the primary.
         segments: in a split route, the highest position of each part and its route; else None.
@@ -80,6 +84,7 @@ class Route:
     __slots__ = (
         "counters",
         "direct",
+        "fetch",
         "others",
         "owners",
         "reader",
@@ -88,12 +93,14 @@ class Route:
         "replicas",
         "segments",
         "tally",
+        "well",
     )
 
     def __init__(
         self,
         records: dict[str, Record] | None = None,
         *,
+        fetch: Callable[[int, str], Record | None] | None = None,
         owners: Owners = (),
         replicas: tuple[Replica, ...] = (),
         reader: Replica | None = None,
@@ -101,8 +108,11 @@ class Route:
         tally: KeyTally | None = None,
         segments: "tuple[tuple[int, Route], ...] | None" = None,
         refusal: type[StoreError] | None = None,
+        well: bool = False,
     ) -> None:
+        self.well = well
         self.records = records if records is not None else {}
+        self.fetch = fetch
         self.owners = owners
         self.replicas = replicas
         self.reader = reader
@@ -173,6 +183,21 @@ class RoutingTable:
             part_low = max(low, stripe << STRIPE_SHIFT)
             part_high = min(high, last_position_of(stripe))
             self._assign_within_stripe(Segment(part_low, part_high, owners))
+
+    def follow(
+        self, view: RingView, replicas: int, low: int = 0, high: int = LAST_POSITION
+    ) -> None:
+        """Make the owners of positions `low` to `high` those of `view`. O(its vnodes + slots).
+
+        Called with the stripe locks of the span held.
+        """
+        inner, behind = view.replicas_between(low, high, replicas)
+        start = low
+        for position, owners in inner:
+            self.assign(start, position, owners)
+            start = position + 1
+        if start <= high:
+            self.assign(start, high, behind)
 
     def refresh(self, stripe: int) -> None:
         """Make the routes of `stripe` anew: a server of its has changed. O(slots of a stripe).
@@ -252,8 +277,11 @@ class RoutingTable:
         if route is None:
             replicas = tuple(self._replica_of(server_id) for server_id in owners)
             reader = next((replica for replica in replicas if replica.current(stripe)), None)
+            durable = reader.durable if reader is not None else None
             route = Route(
                 reader.server.records(stripe) if reader is not None else None,
+                fetch=durable.get if durable is not None else None,
+                well=all(replica.current(stripe) for replica in replicas),
                 owners=owners,
                 replicas=replicas,
                 reader=reader,

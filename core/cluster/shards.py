@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from core.cluster.levels import Consistency
 from core.cluster.replica import HINTS_KEPT, Replica
 from core.cluster.routing import Owners, RoutingTable, Segment
+from core.errors import ServerFailedError
 from core.ring.hashing import SEED, HashFunction
 from core.servers.server import ServerFactory
 from core.stripe_lock import Lock
@@ -65,11 +66,25 @@ class Shards:
         self.replicas[server_id] = Replica(self._create_server(server_id), self._hints_kept)
 
     def replace_server(self, server_id: str) -> None:
-        """Give a server that lost all it held new storage, which is empty."""
-        self.replicas[server_id].server = self._create_server(server_id)
+        """Open the storage of a server that crashed: empty in memory, as it was on disk."""
+        self.replicas[server_id].store_in(self._create_server(server_id))
+
+    def discard_foreign(self, replica: Replica) -> None:
+        """Discard what lies on a server and is not its own: it left while that was down. O(keys).
+
+        Raises:
+            ServerFailedError: the server failed.
+        """
+        for stripe in range(STRIPES):
+            with self.locks[stripe]:
+                for segment in list(self.segments_of(stripe)):
+                    if replica.server_id not in segment.owners:
+                        replica.server.discard(segment.low, segment.high)
+        server_id = replica.server_id
+        self.leftovers -= {leftover for leftover in self.leftovers if leftover[0] == server_id}
 
     def close_server(self, server_id: str) -> None:
-        """Close a server that has left, with all that it holds; nothing if it was closed before."""
+        """Drop a server that has left, with all that it holds; nothing if that was done before."""
         replica = self.replicas.get(server_id)
         if replica is None:
             return
@@ -77,7 +92,10 @@ class Shards:
         del self.replicas[server_id]
         self.leftovers -= {leftover for leftover in self.leftovers if leftover[0] == server_id}
         replica.down = True
-        replica.server.close()
+        if replica.durable is not None:
+            replica.durable.destroy()
+        else:
+            replica.server.close()
 
     @contextmanager
     def all_stripes(self) -> Iterator[None]:
@@ -123,8 +141,18 @@ class Shards:
         return keys
 
     def close(self) -> None:
-        """Close every server; operations raise `StoreClosedError` from then on."""
+        """Close every server; operations raise `StoreClosedError` from then on.
+
+        Raises:
+            ServerFailedError: one could not write down all that it had; the others are closed.
+        """
+        failure: ServerFailedError | None = None
         with self.moving, self.all_stripes():
             self.routing.close()
             for replica in self.replicas.values():
-                replica.server.close()
+                try:
+                    replica.server.close()
+                except ServerFailedError as error:
+                    failure = failure or error
+        if failure is not None:
+            raise failure

@@ -17,9 +17,11 @@ from types import TracebackType
 from typing import Self, TypeVar, overload
 
 from core.cluster.expiry import SteadyTime
+from core.cluster.persistence import Persistence
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import InvalidOptionError, QuorumError, StoreError, TransactionConflict
+from core.options import checked_count
 from core.record import (
     NEVER_EXPIRES,
     VALUE,
@@ -49,6 +51,7 @@ class Committer:
         replication: reads and writes their records.
         time: what has expired is absent.
         versions: gives each write its version.
+        persistence: where the writes are written down while they are applied.
         yield_point: called with the name of each step.
     """
 
@@ -58,12 +61,14 @@ class Committer:
         replication: Replication,
         time: SteadyTime,
         versions: Iterator[int],
+        persistence: Persistence,
         yield_point: YieldPoint,
     ) -> None:
         self._shards = shards
         self._replication = replication
         self._time = time
         self._versions = versions
+        self._persistence = persistence
         self._yield_point = yield_point
         # One item for each commit that is being applied: append and pop need no lock.
         self.applying: list[None] = []
@@ -127,14 +132,18 @@ class Committer:
 
     def _apply_locked(self, writes: dict[str, Value | None], positions: dict[str, int]) -> None:
         failure: StoreError | None = None
-        for key, value in writes.items():
-            record = (value, next(self._versions), NEVER_EXPIRES)
-            try:
-                self._replication.write_locked(Entry(positions[key], key, record))
-            except QuorumError as error:
-                # Its hints will carry it out where it failed; so the rest must be done as well.
-                failure = failure or error
-            self._yield_point("transaction.applied")
+        entries = [
+            Entry(positions[key], key, (value, next(self._versions), NEVER_EXPIRES))
+            for key, value in writes.items()
+        ]
+        with self._persistence.commit(entries):
+            for number, entry in enumerate(entries):
+                try:
+                    self._replication.write_locked(entry, owed=number > 0)
+                except QuorumError as error:
+                    # Its hints will carry it out where it failed; so the rest must be done as well.
+                    failure = failure or error
+                self._yield_point("transaction.applied")
         if failure is not None:
             raise failure
 
@@ -253,8 +262,7 @@ def run_transaction(
         InvalidOptionError: `retries` is negative.
         TransactionConflict: it met one in every one of `retries` + 1 attempts.
     """
-    if retries < 0:
-        raise InvalidOptionError("retries must be 0 or more")
+    retries = checked_count("retries", retries)
     while True:
         try:
             with Transaction(committer) as transaction:

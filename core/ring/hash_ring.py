@@ -1,6 +1,7 @@
 """The ring's membership: which servers there are and where their vnodes lie."""
 
 import threading
+from collections.abc import Mapping
 from typing import Self
 
 from sortedcontainers import SortedDict
@@ -8,6 +9,7 @@ from sortedcontainers import SortedDict
 from core.errors import InvalidOptionError
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.ring.ring_view import RingView, Vnode
+from core.server_id import checked_server_id
 from core.stripes import LAST_POSITION
 
 DEFAULT_VIRTUAL_NODES = 150
@@ -62,9 +64,14 @@ class HashRing:
     def add_server(self, server_id: str, weight: float = 1.0) -> bool:
         """Add a server's vnodes and publish the new view; False if it is there already.
 
-        O(its vnodes x log all vnodes), and a copy of the references to all vnodes. Raises
-        InvalidOptionError when `weight` is not above 0 and at most 1,000.
+        O(its vnodes x log all vnodes), and a copy of the references to all vnodes.
+
+        Raises:
+            InvalidOptionError: `weight` is not above 0 and at most 1,000, or makes more than
+                100,000 vnodes.
+            InvalidServerIdError: the id is not allowed.
         """
+        server_id = checked_server_id(server_id)
         count = self.vnodes_for(weight)
         with self._lock:
             if server_id in self._members:
@@ -100,6 +107,22 @@ class HashRing:
             vnodes = self._vnodes_of(server_id, count)
             self.view = self.view.with_other_vnodes(server_id, weight, vnodes)
         return True
+
+    def restore(self, weights: Mapping[str, float], epoch: int) -> None:
+        """Take these servers in place of all others, and go on at `epoch`. O(vnodes log vnodes).
+
+        Raises:
+            InvalidOptionError: a weight is not above 0 and at most 1,000.
+        """
+        vnodes = sorted(
+            vnode
+            for server_id, weight in weights.items()
+            for vnode in self._vnodes_of(server_id, self.vnodes_for(weight))
+        )
+        with self._lock:
+            self._members.clear()
+            self._members.update(weights)
+            self.view = RingView(epoch, vnodes, weights, hash_function=self._hash)
 
     def clear(self) -> None:
         """Remove every server."""

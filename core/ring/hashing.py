@@ -9,6 +9,8 @@ from typing import Final
 
 import mmh3
 
+from core.record import checked_key
+
 # Called as (bytes, seed, signed). The shape is that of mmh3.hash, so that the function of the C
 # extension is called directly: a Python wrapper around it would double the price of a lookup.
 #
@@ -24,9 +26,13 @@ def position_of(key: str) -> int:
     """Return the position of `key`, 0 to 2**32 - 1.
 
     Raises:
-        UnicodeEncodeError: `key` has a lone surrogate.
+        InvalidKeyError: not a `str`, or with a lone surrogate.
 
     >>> position_of("user:1001")
     2593701824
     """
-    return murmur3(key.encode(), SEED, False)
+    try:
+        return murmur3(key.encode(), SEED, False)
+    except (AttributeError, TypeError, UnicodeEncodeError):
+        checked_key(key)
+        raise

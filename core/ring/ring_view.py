@@ -9,9 +9,10 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
-from typing import Final, NamedTuple, Self, TypeVar
+from typing import Any, Final, NamedTuple, Self, TypeVar, overload
 
 from core.errors import NoServersError
+from core.record import checked_key
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.ring.ring_range import Range
 from core.stripes import LAST_POSITION, POSITION_BITS, POSITIONS
@@ -164,14 +165,26 @@ class RingView:
         """The ids of the servers, sorted."""
         return tuple(sorted(self.weights))
 
-    def server_for_key(self, key: str) -> str:
+    # Overloaded for type checkers alone. Compiled code would refuse another type than the one that
+    # is named by itself, with an error that is not ours.
+    @overload
+    def server_for_key(self, key: str, /) -> str: ...
+    @overload
+    def server_for_key(self, key: str) -> str: ...
+    def server_for_key(self, key: Any) -> str:
         """Return the primary of `key`. O(1) for most keys, else O(log vnodes).
 
         Raises:
+            InvalidKeyError: not a `str`, or with a lone surrogate.
             NoServersError: the ring is empty.
-            UnicodeEncodeError: `key` has a lone surrogate.
         """
-        position = self._hash(key.encode(), SEED, False)
+        # A good key pays for no check: another one is looked at when this has failed.
+        try:
+            text: str = key
+            position = self._hash(text.encode(), SEED, False)
+        except (AttributeError, TypeError, UnicodeEncodeError):
+            checked_key(key)
+            raise
         try:
             server_id = self._table[position >> _TABLE_SHIFT]
         except IndexError:

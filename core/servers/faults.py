@@ -1,7 +1,7 @@
 """Servers that misbehave on demand: for tests, for the dashboard, and for people who want to learn.
 
 A fault is something that a real server does: it is slow, it fails now and then, it can't be
-reached. (A crash is the store's to tell: `KeyValueStore.crash_server`.)
+reached. A crash is more than that: what the server held is gone. The store itself carries it out.
 """
 
 import threading
@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 
 from core.clock import Clock, SystemClock
 from core.errors import InvalidOptionError, ServerUnavailableError
+from core.options import checked_count
 from core.record import Entry, Record
-from core.servers.server import RangeSize, Server
+from core.servers.server import DurableServer, RangeSize, Server
 
 MAX_SLOW_SECONDS = 60.0
 
@@ -40,7 +41,7 @@ NO_FAULTS = Faults()
 
 
 class FaultInjector:
-    """Makes servers slow, failing or unreachable, while a store uses them.
+    """Makes servers slow, failing or unreachable, or crash, while a store uses them.
 
     Thread safety: any thread may call any method. `_lock` guards `_faults`.
 
@@ -56,6 +57,18 @@ class FaultInjector:
         self._lock = threading.Lock()
         self._faults: dict[str, Faults] = {}
         self._on_change: list[Callable[[str], None]] = []
+        self._on_crash: list[Callable[[str], bool]] = []
+
+    def crash(self, server_id: str) -> bool:
+        """Let the server crash, as `KeyValueStore.crash_server` does.
+
+        It is no fault that could be healed: `KeyValueStore.recover_server` brings the server back.
+
+        Returns:
+            False if no store that has this injector knows the server, or it is down already.
+        """
+        crashed = [crash(server_id) for crash in self._on_crash]
+        return any(crashed)
 
     def slow(self, server_id: str, seconds: float) -> None:
         """Let each call of the server take `seconds` longer; 0 ends that.
@@ -63,7 +76,7 @@ class FaultInjector:
         Raises:
             InvalidOptionError: `seconds` is negative or above 60.
         """
-        if not 0 <= seconds <= MAX_SLOW_SECONDS:
+        if not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SLOW_SECONDS:
             raise InvalidOptionError(f"seconds must be 0 to {MAX_SLOW_SECONDS:g}")
         self._change(server_id, lambda faults: replace(faults, slow_seconds=seconds))
 
@@ -73,8 +86,7 @@ class FaultInjector:
         Raises:
             InvalidOptionError: `calls` is negative.
         """
-        if calls < 0:
-            raise InvalidOptionError("calls must be 0 or more")
+        calls = checked_count("calls", calls)
         self._change(server_id, lambda faults: replace(faults, failing_calls=calls))
 
     def partition(self, server_id: str) -> None:
@@ -101,6 +113,10 @@ class FaultInjector:
     def on_change(self, tell: Callable[[str], None]) -> None:
         """Have `tell` called with a server's id whenever its faults change."""
         self._on_change.append(tell)
+
+    def on_crash(self, crash: Callable[[str], bool]) -> None:
+        """Have `crash` called with the id of a server that is to crash."""
+        self._on_crash.append(crash)
 
     def before_call(self, server_id: str) -> None:
         """Be slow, or fail, as the server's faults say.
@@ -216,3 +232,37 @@ class FaultyServer:
 
     def _before(self) -> None:
         self._injector.before_call(self.server_id)
+
+
+class FaultyDurableServer(FaultyServer):
+    """A server on disk behind a fault injector."""
+
+    def __init__(self, server: DurableServer, injector: FaultInjector) -> None:
+        super().__init__(server, injector)
+        self._durable = server
+
+    def due(self, now_ms: int, limit: int) -> list[Entry]:
+        """Return entries whose expiry has passed."""
+        self._before()
+        return self._durable.due(now_ms, limit)
+
+    def sync(self) -> None:
+        """Return once everything that was applied before is on the disk."""
+        self._before()
+        self._durable.sync()
+
+    def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
+        """Return position and key of each corrupt record in a range."""
+        self._before()
+        return self._durable.corrupt_keys(low, high)
+
+    def destroy(self) -> None:
+        """Close the server and remove its files from the disk."""
+        self._durable.destroy()
+
+
+def behind_faults(server: Server, injector: FaultInjector) -> FaultyServer:
+    """Return a server that misbehaves as `injector` says."""
+    if isinstance(server, DurableServer):
+        return FaultyDurableServer(server, injector)
+    return FaultyServer(server, injector)

@@ -4,7 +4,7 @@ Knows no ring: a server is told positions and never decides what it holds.
 """
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from core.record import Entry, Record
 
@@ -105,6 +105,7 @@ class Server(Protocol):
         ...
 
 
+@runtime_checkable
 class DurableServer(Server, Protocol):
     """A server whose records outlive the process.
 

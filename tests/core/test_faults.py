@@ -1,5 +1,7 @@
 """Servers misbehave as they are told, and no more."""
 
+from typing import Any
+
 import pytest
 
 from core import (
@@ -9,6 +11,7 @@ from core import (
     ManualClock,
     MigrationFailedError,
     QuorumError,
+    ServerState,
     ServerUnavailableError,
 )
 from core.ring.hashing import position_of
@@ -77,6 +80,22 @@ def test_a_partitioned_server_keeps_what_it_holds() -> None:
     store.check_invariants()
 
 
+def test_a_crashed_server_has_lost_what_it_held_until_it_recovers() -> None:
+    faults = FaultInjector()
+    store = store_with(faults=faults, replication_factor=3, background=False)
+    content = filled(store, 300)
+    assert faults.crash("alpha")
+    assert not faults.crash("alpha")
+    assert not faults.crash("zulu")
+    states = {server.server_id: server.state for server in store.snapshot().servers}
+    assert states.pop("alpha") is ServerState.DOWN
+    assert {*states.values()} == {ServerState.UP}
+    assert faults.faulty() == ()
+    assert store.recover_server("alpha")
+    assert content_of(store) == content
+    store.check_invariants()
+
+
 def test_a_migration_from_a_partitioned_server_waits_for_it() -> None:
     faults = FaultInjector()
     store = store_with(faults=faults, background=False)
@@ -92,9 +111,13 @@ def test_a_migration_from_a_partitioned_server_waits_for_it() -> None:
     store.check_invariants()
 
 
-@pytest.mark.parametrize("seconds", [-1, 61, float("nan")])
-def test_a_slowness_out_of_range_is_refused(seconds: float) -> None:
+@pytest.mark.parametrize("seconds", [-1, 61, float("nan"), "1", None])
+def test_a_slowness_out_of_range_is_refused(seconds: Any) -> None:
     with pytest.raises(InvalidOptionError):
         FaultInjector().slow("alpha", seconds)
+
+
+@pytest.mark.parametrize("calls", [-1, 1.5, float("nan"), "1", None])
+def test_a_number_of_failures_that_is_none_is_refused(calls: Any) -> None:
     with pytest.raises(InvalidOptionError):
-        FaultInjector().fail_next("alpha", -1)
+        FaultInjector().fail_next("alpha", calls)

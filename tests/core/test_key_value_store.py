@@ -4,6 +4,7 @@ import enum
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -406,6 +407,20 @@ class TestServerKeysRetrieval:
         with pytest.raises(UnknownServerError):
             store.plan_remove_server("zulu")
 
+    @pytest.mark.parametrize("server_id", [None, 7, b"alpha", ""])
+    def test_what_is_no_server_id_is_an_unknown_server(
+        self, store: KeyValueStore, server_id: Any
+    ) -> None:
+        for operation in (
+            store.get_keys_for_server,
+            store.plan_remove_server,
+            store.plan_crash,
+            lambda unknown: store.set_weight(unknown, 2.0),
+            lambda unknown: store.plan_set_weight(unknown, 2.0),
+        ):
+            with pytest.raises(UnknownServerError, match="no server '"):
+                operation(server_id)
+
     def test_a_server_without_keys_has_none(self, store: KeyValueStore) -> None:
         assert store.get_keys_for_server("alpha") == []
 
@@ -515,11 +530,21 @@ class TestEdgeCases:
         with pytest.raises(InvalidOptionError):
             KeyValueStore(vnodes)
 
-    def test_negative_limits_are_refused(self, store: KeyValueStore) -> None:
-        with pytest.raises(InvalidOptionError):
-            store.keys(limit=-1)
-        with pytest.raises(InvalidOptionError):
-            store.scan("key", -1)
+    @pytest.mark.parametrize("count", [-1, 1.5, "1", b"1", ["1"]])
+    def test_what_is_no_count_is_refused(self, store: KeyValueStore, count: Any) -> None:
+        for operation in (
+            lambda: store.keys(limit=count),
+            lambda: store.scan("key", count),
+            lambda: store.run_transaction(lambda tx: tx.get("key"), count),
+            lambda: KeyValueStore(hints_kept=count),
+        ):
+            with pytest.raises(InvalidOptionError, match="must be a whole number, 0 or more"):
+                operation()
+
+    @pytest.mark.parametrize("prefix", [None, 7, b"k", ["k"]])
+    def test_what_is_no_prefix_is_refused(self, store: KeyValueStore, prefix: Any) -> None:
+        with pytest.raises(InvalidOptionError, match="prefix must be str"):
+            store.keys(prefix)
 
     def test_stores_know_nothing_of_each_other(self, store: KeyValueStore) -> None:
         other = store_with(["alpha"])

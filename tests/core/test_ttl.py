@@ -6,6 +6,7 @@ import pytest
 
 from core import FaultInjector, InvalidOptionError, KeyValueStore, ManualClock
 from core.cluster.expiry import KEYS_PER_SWEEP
+from core.record import EXPIRES_AT
 from tests.support import store_with
 
 
@@ -78,6 +79,33 @@ def test_a_clock_that_jumps_back_revives_nothing(store: KeyValueStore, clock: Ma
     assert len(store) == 0
     store.set("other", "value", ttl=10)
     assert store.get("other") == "value"
+
+
+@pytest.mark.parametrize("jump", [-3_600, 3_600], ids=["back", "forward"])
+def test_a_clock_that_is_set_changes_no_time_to_live(
+    store: KeyValueStore, clock: ManualClock, jump: float
+) -> None:
+    store.set("before", "value", ttl=10)
+    clock.advance(4)
+    clock.jump(jump)
+    store.set("after", "value", ttl=10)
+    assert (store.ttl("before"), store.ttl("after")) == (6, 10)
+    clock.advance(6)
+    assert (store.get("before"), store.ttl("after")) == (None, 4)
+    clock.advance(3.999)
+    assert store.get("after") == "value"
+    clock.advance(0.001)
+    assert store.get("after") is None
+    assert len(store) == 0
+
+
+def test_expiry_is_kept_as_wall_clock_time(store: KeyValueStore, clock: ManualClock) -> None:
+    """So that it means the same to a store that is opened later, by another process."""
+    clock.advance(7)
+    store.set("key", "value", ttl=10)
+    record = store._read("key")
+    assert record is not None
+    assert record[EXPIRES_AT] == clock.now_ms() + 10_000
 
 
 def test_the_sweeper_frees_memory_a_bounded_piece_at_a_time(

@@ -60,7 +60,7 @@ class Cluster:
         self.keys = list(self.model)
         self.writes = 0
         self.now: int = self.clock.now_ms()
-        self._latest: int = self.now
+        self._began: int = self.now
         self.keys_lost = 0
         self.trouble = self.random.choice((0.0, 0.5, 1.0, 2.0))
         for server_id in SERVERS[: self.random.randint(1, 4)]:
@@ -125,10 +125,9 @@ class Cluster:
         )
 
     def _steady_time(self) -> int:
-        """Return the latest time that there ever was, having let the store see the time."""
-        self.store._time.now_ms()
-        self._latest = max(self._latest, self.clock.now_ms())
-        return self._latest
+        """Return when it began and what has passed since, however the clock was set meanwhile."""
+        passed: float = self.clock.monotonic()
+        return self._began + round(passed * 1_000)
 
     def _time_passed(self) -> tuple[int, int]:
         """Return when the operation began and ended."""

@@ -102,8 +102,8 @@ class Simulation(Writes, Changes):
         while self.store.migration is not None:
             self.store.migration.step()
         self._become_calm()
-        # What could not be swept is looked at again a second later; the clock may be behind.
-        self.clock.advance((self._steady_time() - self.clock.now_ms()) / 1_000 + 2)
+        # What could not be swept is looked at again a second later.
+        self.clock.advance(2)
         self._become_calm()
         self.now = self._steady_time()
 

@@ -51,7 +51,7 @@ def plan_sentence(plan: Plan, look: Look) -> str:
         what = f"{fraction} of the ring (ideal {ideal}), without keys,"
     one = plan.keys_moved <= 1
     peaks = f"{plan.peak_to_average_before:.2f} {look.arrow} {plan.peak_to_average_after:.2f}"
-    servers = counted(len(plan.transfers), "server")
+    servers = counted(len(plan.peers), "server")
     return f"{verb} {who}: {what} move{'s' if one else ''} {way} {servers}; peak/avg {peaks}"
 
 

@@ -237,7 +237,7 @@ def _crashed(event: ServerCrashed) -> str:
 def _recovered(event: RecoveryFinished) -> str:
     how = [counted(event.hints, "hint")] if event.hints else []
     how += [f"{counted(event.copied, 'record')} copied"] if event.copied else []
-    got = " and ".join(how) or "nothing was missing"
+    got = " and ".join(how) or "nothing had to be copied"
     return f"{_who(event.server_id)} has caught up: {got}, in {duration(event.seconds)}"
 
 

@@ -44,6 +44,33 @@ def test_the_plan_counts_exactly_the_keys_that_then_move(kind: str) -> None:
     store.check_invariants()
 
 
+def test_the_peers_are_the_servers_that_give_a_key_or_take_one() -> None:
+    store = store_with(replication_factor=3)
+    filled(store, 2_000)
+    assert store.plan_add_server("echo").peers == {*SERVERS}
+    assert store.plan_remove_server("bravo").peers == {*SERVERS} - {"bravo"}
+    assert store.plan_set_weight("bravo", 2.0).peers == {*SERVERS} - {"bravo"}
+
+
+def test_who_gives_or_takes_no_key_is_no_peer_where_keys_move() -> None:
+    store = store_with()
+    store.set("key", "value")
+    owner = store.get_server_for_key("key")
+    plan = store.plan_remove_server(owner)
+    assert len(plan.transfers) == len(SERVERS) - 1
+    store.commit(plan).wait(30)
+    assert plan.peers == {store.get_server_for_key("key")}
+
+
+def test_a_server_that_is_down_gives_nothing() -> None:
+    store = store_with((*SERVERS, "echo"), replication_factor=3)
+    filled(store, 2_000)
+    store.crash_server("bravo")
+    plan = store.plan_remove_server("bravo")
+    assert {transfer.source for transfer in plan.transfers} == {*SERVERS, "echo"} - {"bravo"}
+    assert carried_out(store, plan) == plan.keys_moved > 0
+
+
 def test_making_a_plan_changes_nothing() -> None:
     store = store_with()
     filled(store, 500)

@@ -2,12 +2,13 @@
 
 import statistics
 from bisect import bisect_left
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core import HashRing, InvalidOptionError, NoServersError, RingView
+from core import HashRing, InvalidOptionError, InvalidServerIdError, NoServersError, RingView
 from core.ring import position_of
 from core.stripes import LAST_POSITION, POSITIONS
 from tests.core.ring.rings import HASHES, NAMES, ring_of, same_for_all
@@ -53,6 +54,14 @@ class TestVnodes:
 
 
 class TestMembership:
+    @pytest.mark.parametrize("server_id", ["", "a b", "a" * 65, None, 7, ["a"]])
+    def test_what_can_not_be_a_server_id_is_refused(self, server_id: Any) -> None:
+        ring = ring_of(["alpha"])
+        with pytest.raises(InvalidServerIdError):
+            ring.add_server(server_id)
+        assert ring.view.servers == ("alpha",)
+        ring.check_invariants()
+
     def test_every_change_publishes_a_view_of_the_next_epoch(self) -> None:
         ring = HashRing(5)
         views = [ring.view]

@@ -1,9 +1,14 @@
 """Positions are MurmurHash3_x86_32, so that any client in any language finds the same server."""
 
+from collections.abc import Callable
+from typing import Any
+
 import mmh3
 import pytest
 
+from core import InvalidKeyError
 from core.ring import position_of
+from tests.core.ring.rings import ring_of
 
 
 def test_the_hash_is_murmur3_x86_32_by_its_verification_value() -> None:
@@ -34,6 +39,11 @@ def test_a_position_is_that_of_the_utf8_bytes() -> None:
     assert position_of("grün 🌍") == mmh3.hash("grün 🌍".encode(), 0, False)
 
 
-def test_a_lone_surrogate_is_an_error_and_not_a_crash() -> None:
-    with pytest.raises(UnicodeEncodeError):
-        position_of("\ud800")
+@pytest.mark.parametrize("lookup", [position_of, ring_of(["alpha", "bravo"]).view.server_for_key])
+def test_what_could_be_no_key_is_an_error_that_says_so(lookup: Callable[[Any], object]) -> None:
+    """And not a crash of the process, which is what mmh3 makes of a lone surrogate."""
+    for key in (5, None, b"key", ["key"], object()):
+        with pytest.raises(InvalidKeyError, match="a key must be str, not "):
+            lookup(key)
+    with pytest.raises(InvalidKeyError, match="surrogate"):
+        lookup("\ud800")

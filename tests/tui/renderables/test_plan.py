@@ -38,11 +38,19 @@ def test_a_plan_is_said_in_one_sentence() -> None:
     assert plan_sentence(REMOVE, DARK) == (
         "Remove charlie: 10,102 keys (25.1 %, ideal 25.0 %) move to 3 servers; peak/avg 1.01 → 1.12"
     )
-    add = replace(REMOVE, kind=ChangeKind.ADD, server_id="delta", weight=2.0)
+    transfers = tuple(
+        transfer._replace(source=transfer.target, target="charlie") for transfer in REMOVE.transfers
+    )
+    add = replace(REMOVE, kind=ChangeKind.ADD, transfers=transfers, weight=2.0)
     assert plan_sentence(add, ASCII) == (
-        "Add delta (weight 2): 10,102 keys (25.1 %, ideal 25.0 %) move from 3 servers; "
+        "Add charlie (weight 2): 10,102 keys (25.1 %, ideal 25.0 %) move from 3 servers; "
         "peak/avg 1.01 -> 1.12"
     )
+
+
+def test_a_server_is_counted_once_however_many_give_to_it() -> None:
+    transfers = (*REMOVE.transfers, Transfer("alpha", "bravo", 10, 700))
+    assert " move to 3 servers;" in plan_sentence(replace(REMOVE, transfers=transfers), DARK)
 
 
 def test_one_key_from_one_server_is_singular() -> None:

@@ -99,7 +99,7 @@ SENTENCES = [
     ),
     (
         events.RecoveryFinished(server_id="delta", hints=0, copied=0, seconds=1.5),
-        "delta has caught up: nothing was missing, in 1.50 s",
+        "delta has caught up: nothing had to be copied, in 1.50 s",
     ),
     (events.StoreCleared(keys=40_212, servers=4), "cleared: 40,212 keys and 4 servers removed"),
 ]

@@ -1,0 +1,316 @@
+"""What a store writes down beside its records, so that another process can go on with it.
+
+Two kinds of things: the topology, which changes when servers come and go, in a file of its own; and
+what changes more often (which ranges of a migration have moved, transactions that are being
+applied, which versions may have been given out), in a journal.
+
+The order of writing is what makes it safe. A change is written down before its first range moves.
+A range counts as moved once that is written down, which is after its copies are on the disk and
+before the old ones are discarded. A server's files are removed after it was written down that it
+has left. So a crash between any two steps leaves a state to go on from, and at most garbage.
+"""
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
+from itertools import count
+from typing import Final, Protocol
+
+from core.clock import Clock
+from core.cluster.data_directory import DataDirectory
+from core.cluster.journal import Journal
+from core.cluster.plan import Plan
+from core.cluster.replica import Replica
+from core.cluster.routing import RoutingTable
+from core.cluster.shards import Shards
+from core.cluster.topology import PendingChange, Topology
+from core.errors import InvalidOptionError, ServerFailedError, StoreError
+from core.record import Entry
+from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
+from core.ring.ring_view import RingView
+from core.servers.rocksdb_server import RocksDBServer, SyncMode
+from core.servers.server import ServerFactory
+
+# So many versions are put aside at a time; what is not used when the process ends is left out.
+_VERSIONS_RESERVED: Final = 1_000_000
+
+
+class Persistence(Protocol):
+    """What is written down, and when.
+
+    Thread safety: a membership change is reported by one thread at a time, with the membership's
+    lock held; the rest by any thread. Every method may raise `StoreError`: then nothing may go on
+    as if it were written down.
+    """
+
+    def change_begins(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> None:
+        """Write down that a membership change begins, before anything moves."""
+        ...
+
+    def change_turns_back(self) -> None:
+        """Write down that the change was cancelled, before anything moves back."""
+        ...
+
+    def change_ended(self, view: RingView) -> None:
+        """Write down that no change is under way, and who is in the ring."""
+        ...
+
+    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
+        """Put the copies on `targets` on the disk, then write down that the range has moved."""
+        ...
+
+    def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+        """Write down all of a transaction while it is being applied."""
+        ...
+
+    def close(self, shards: Shards) -> None:
+        """Close the servers, and write down how they were left."""
+        ...
+
+
+class Ephemeral:
+    """Of a store in memory: there is nothing to go on with."""
+
+    def change_begins(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> None:
+        """Nothing."""
+
+    def change_turns_back(self) -> None:
+        """Nothing."""
+
+    def change_ended(self, view: RingView) -> None:
+        """Nothing."""
+
+    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
+        """Nothing."""
+
+    def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+        """Nothing."""
+        return nullcontext()
+
+    def close(self, shards: Shards) -> None:
+        """Close the servers."""
+        shards.close()
+
+
+class OnDisk:
+    """Of a store in a data directory.
+
+    Args:
+        directory: holds the topology.
+        journal: holds the rest.
+        topology: what the directory says, or is to say from the first change on.
+    """
+
+    def __init__(self, directory: DataDirectory, journal: Journal, topology: Topology) -> None:
+        self.directory = directory
+        self.journal = journal
+        self._topology = topology
+
+    def server_factory(self, sync: SyncMode, clock: Clock) -> ServerFactory:
+        """Return what makes the storage of a server: in its own directory."""
+        return lambda server_id: RocksDBServer(
+            server_id, self.directory.server_path(server_id), sync, clock=clock
+        )
+
+    def change_begins(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> None:
+        """Write the topology with the change."""
+        change = PendingChange(
+            kind=plan.kind,
+            server_id=plan.server_id,
+            weight=plan.after.weights.get(plan.server_id, plan.weight),
+            force=force,
+            keys_per_second=keys_per_second,
+        )
+        self._write(plan.before, change)
+
+    def change_turns_back(self) -> None:
+        """Write the topology with the cancelled change."""
+        change = self._topology.change
+        assert change is not None, "no change is under way"
+        self._replace(replace(self._topology, change=replace(change, cancelling=True)))
+
+    def change_ended(self, view: RingView) -> None:
+        """Write the topology without a change; the moves are part of it then."""
+        self._write(view, None)
+        self.journal.forget_moves()
+
+    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
+        """Sync the targets, then note the move."""
+        for replica in targets:
+            if replica.durable is not None:
+                replica.durable.sync()
+        self.journal.note_move(low, high, back=back)
+
+    @contextmanager
+    def commit(self, entries: Sequence[Entry]) -> Iterator[None]:
+        """Note the entries, and that they were applied.
+
+        One record needs no note: each server writes it whole or not at all.
+        """
+        if len(entries) < 2:
+            yield
+            return
+        number = self.journal.begin_commit(entries)
+        try:
+            yield
+        finally:
+            self.journal.end_commit(number)
+
+    def sync(self, shards: Shards) -> None:
+        """Put everything on the disk that was written before.
+
+        The journal first: a transaction that it has for finished was applied before that.
+
+        Raises:
+            ServerFailedError: one of the servers failed; the others were synced.
+        """
+        self.journal.sync()
+        failure: ServerFailedError | None = None
+        for replica in list(shards.replicas.values()):
+            if replica.durable is None or replica.down:
+                continue
+            try:
+                replica.durable.sync()
+            except ServerFailedError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
+
+    def close(self, shards: Shards) -> None:
+        """Close the servers, note how they were left, and leave the directory to others."""
+        # Whoever opens it next has to compare and count what is not as it should be.
+        clean = not shards.leftovers and not any(
+            replica.down or replica.catching_up for replica in shards.replicas.values()
+        )
+        tallies = tallies_of(shards.routing)
+        try:
+            shards.close()
+            if clean:
+                self.journal.save_tallies(tallies)
+        except StoreError:
+            clean = False
+            raise
+        finally:
+            self.abandon(clean=clean)
+
+    def abandon(self, *, clean: bool = False) -> None:
+        """Leave the directory to others, with its servers as they are."""
+        try:
+            self.journal.close(clean=clean)
+        finally:
+            self.directory.close()
+
+    def _write(self, view: RingView, change: PendingChange | None) -> None:
+        self._replace(
+            replace(self._topology, epoch=view.epoch, weights=dict(view.weights), change=change)
+        )
+
+    def _replace(self, topology: Topology) -> None:
+        self.directory.write_topology(topology)
+        self._topology = topology
+
+
+def open_disk(
+    path: str | os.PathLike[str],
+    *,
+    sync: SyncMode,
+    virtual_nodes_per_node: int,
+    replication_factor: int | None,
+) -> tuple[OnDisk, Topology]:
+    """Open a data directory, a new one or one that was used before.
+
+    Args:
+        path: the directory.
+        sync: what a write to it has survived when it returns.
+        virtual_nodes_per_node: of a new one; of one that was used before, it or the default.
+        replication_factor: the same; None for what it has, or 1.
+
+    Raises:
+        DataDirectoryError: it can't be used, or another process uses it.
+        CorruptTopologyError: what it says about its servers is damaged.
+        InvalidOptionError: it was made with other numbers.
+    """
+    directory = DataDirectory.open(path)
+    try:
+        known = directory.read_topology()
+        if known is None:
+            topology = Topology(virtual_nodes_per_node, replication_factor or 1, 0, {})
+            directory.write_topology(topology)
+        else:
+            topology = known
+            _refuse_other_numbers(known, virtual_nodes_per_node, replication_factor)
+        journal = Journal(directory.journal_path, sync=sync)
+    except BaseException:
+        directory.close()
+        raise
+    return OnDisk(directory, journal, topology), topology
+
+
+def _refuse_other_numbers(
+    known: Topology, virtual_nodes_per_node: int, replication_factor: int | None
+) -> None:
+    if replication_factor not in (None, known.replication_factor):
+        raise InvalidOptionError(
+            f"the data directory keeps {known.replication_factor} replicas of each key, "
+            f"not {replication_factor}: leave replication_factor out"
+        )
+    if virtual_nodes_per_node not in (DEFAULT_VIRTUAL_NODES, known.virtual_nodes_per_node):
+        raise InvalidOptionError(
+            f"the data directory has {known.virtual_nodes_per_node} virtual nodes a server, "
+            f"not {virtual_nodes_per_node}: leave virtual_nodes_per_node out"
+        )
+
+
+class ReservedVersions:
+    """Versions that no process before has given out.
+
+    Thread safety: any thread may take the next. `_lock` guards `_limit`.
+
+    Args:
+        journal: knows which were put aside before.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+        self._limit: int = max(1, journal.versions_reserved)
+        self._numbers = count(self._limit)
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> "ReservedVersions":
+        return self
+
+    def __next__(self) -> int:
+        """Return the next version.
+
+        Raises:
+            ServerFailedError: no more could be put aside.
+        """
+        version = next(self._numbers)
+        if version >= self._limit:
+            with self._lock:
+                if version >= self._limit:
+                    limit = version + _VERSIONS_RESERVED
+                    self._journal.reserve_versions(limit)
+                    self._limit = limit
+        return version
+
+
+def tallies_of(routing: RoutingTable) -> bytes:
+    """Return the counts of the keys of a routing table, to be written down. O(segments)."""
+    return json.dumps(
+        [
+            [stripe, owners, tally.keys, tally.lost]
+            for stripe, owners, tally in routing.all_tallies()
+            if tally.keys or tally.lost
+        ]
+    ).encode()
+
+
+def restore_tallies(routing: RoutingTable, content: bytes) -> None:
+    """Take over counts that `tallies_of` returned. O(segments)."""
+    for stripe, owners, keys, lost in json.loads(content):
+        tally = routing.tally(stripe, tuple(owners))
+        tally.keys, tally.lost = keys, lost

@@ -1,0 +1,300 @@
+"""A store in a data directory: what is there again when it is opened the next time."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import (
+    DataDirectoryLockedError,
+    InvalidOptionError,
+    KeyValueStore,
+    ManualClock,
+    MigrationState,
+)
+
+pytest.importorskip("rocksdict")
+
+SERVERS = ("alpha", "bravo", "charlie")
+
+Open = Callable[..., KeyValueStore]
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Open]:
+    """Open the same data directory, again and again; the one before must have been closed."""
+    stores: list[KeyValueStore] = []
+
+    def open_it(**options: object) -> KeyValueStore:
+        stores.append(KeyValueStore(data_dir=tmp_path / "data", **options))  # type: ignore[arg-type]
+        return stores[-1]
+
+    yield open_it
+    for store in stores:
+        store.close()
+
+
+def filled(opened: Open, keys: int = 500, **options: object) -> KeyValueStore:
+    store = opened(**options)
+    for server_id in SERVERS:
+        store.add_server(server_id)
+    store.set_many({f"key {number}": f"value {number}" for number in range(keys)})
+    return store
+
+
+def kill(store: KeyValueStore) -> None:
+    """Let go of a store's directory as the end of its process would: nothing more is written."""
+    store._maintenance.stop()
+    migration = store.migration
+    if migration is not None:
+        migration.stop()
+    store._membership._closed = True
+    store._membership._persistence.abandon()  # type: ignore[attr-defined]
+    for replica in store._shards.replicas.values():
+        server = replica.server
+        server._database.close()  # type: ignore[attr-defined]
+        server._database = None  # type: ignore[attr-defined]
+
+
+def test_everything_is_there_again(opened: Open) -> None:
+    store = filled(opened)
+    store.set("bytes", b"\x00\xff")
+    store.set_weight("bravo", 2.0)
+    store.remove("key 7")
+    expected = {key: store.get(key) for key in store.keys()}
+    stats, epoch = store.get_stats(), store.snapshot().epoch
+    store.close()
+
+    again = opened()
+    assert again.get_servers() == list(SERVERS)
+    assert {key: again.get(key) for key in again.keys()} == expected
+    assert again.get_stats() == stats
+    assert again.snapshot().epoch == epoch
+    assert again.get("bytes") == b"\x00\xff"
+    assert again.get("key 7") is None
+    again.check_invariants()
+
+
+def test_versions_go_on_where_they_were(opened: Open) -> None:
+    store = filled(opened)
+    found = store.get_with_version("key 1")
+    assert found is not None
+    store.close()
+    again = opened()
+    assert again.get_with_version("key 1") == found
+    again.set("key 1", "newer")
+    newer = again.get_with_version("key 1")
+    assert newer is not None
+    assert newer[1] > found[1]
+    assert again.set("key 1", "newest", expected_version=newer[1])
+
+
+def test_what_expires_does_so_after_a_restart(opened: Open) -> None:
+    clock = ManualClock()
+    store = filled(opened, clock=clock, background=False)
+    store.set("short", "lived", ttl=10)
+    store.set("long", "lived", ttl=1_000)
+    clock.advance(5)
+    store.close()
+    again = opened(clock=clock, background=False)
+    assert again.ttl("short") == pytest.approx(5, abs=0.01)
+    clock.advance(6)
+    assert again.get("short") is None
+    assert again.ttl("long") == pytest.approx(989, abs=0.01)
+    assert again.get_total_entries() == 501
+    again.check_invariants()
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_kill_loses_nothing(opened: Open, replicas: int) -> None:
+    store = filled(opened, replication_factor=replicas)
+    store.remove("key 3")
+    kill(store)
+    again = opened()
+    assert len(again) == 499
+    assert again.get("key 3") is None
+    assert all(again.get(f"key {number}") == f"value {number}" for number in range(4, 500))
+    again.check_invariants()
+
+
+@pytest.mark.parametrize("ends", ["closed", "killed"])
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_migration_goes_on_where_it_stopped(opened: Open, replicas: int, ends: str) -> None:
+    store = filled(opened, 2_000, replication_factor=replicas)
+    migration = store.commit(store.plan_add_server("delta"), start=False)
+    for _ in range(200):
+        migration.step()
+    moved = migration.progress.fraction
+    assert 0 < moved < 1
+    store.set("written meanwhile", "yes")
+    kill(store) if ends == "killed" else store.close()
+
+    again = opened()
+    resumed = again.migration
+    if resumed is not None:
+        assert resumed.progress.fraction >= moved
+        assert resumed.wait(30)
+    assert again.get_servers() == [*SERVERS, "delta"]
+    assert again.get("written meanwhile") == "yes"
+    assert len(again) == 2_001
+    again.check_invariants()
+    again.close()
+    opened().check_invariants()
+
+
+@pytest.mark.parametrize("ends", ["closed", "killed"])
+def test_a_migration_can_be_cancelled_after_a_restart(opened: Open, ends: str) -> None:
+    store = filled(opened, 2_000, background=False)
+    migration = store.commit(store.plan_add_server("delta"), start=False)
+    for _ in range(200):
+        migration.step()
+    kill(store) if ends == "killed" else store.close()
+    again = opened(background=False)
+    resumed = again.migration
+    assert resumed is not None
+    assert resumed.cancel()
+    for _ in range(50):
+        resumed.step()
+    kill(again) if ends == "killed" else again.close()  # in the middle of going back
+    third = opened(background=False)
+    assert third.migration is not None
+    assert third.migration.progress.cancelling
+    third.migration.wait()
+    assert third.get_servers() == list(SERVERS)
+    assert len(third) == 2_000
+    third.check_invariants()
+    third.close()
+    assert opened().get_servers() == list(SERVERS)
+
+
+def test_a_server_that_leaves_takes_its_directory_along(opened: Open, tmp_path: Path) -> None:
+    store = filled(opened)
+    assert len(list((tmp_path / "data" / "servers").iterdir())) == 3
+    store.remove_server("bravo")
+    assert len(list((tmp_path / "data" / "servers").iterdir())) == 2
+    store.close()
+    again = opened()
+    assert again.get_servers() == ["alpha", "charlie"]
+    assert len(again) == 500
+
+
+def test_clearing_leaves_an_empty_directory(opened: Open) -> None:
+    store = filled(opened)
+    store.clear()
+    store.close()
+    again = opened()
+    assert again.get_servers() == []
+    assert len(again) == 0
+
+
+def test_a_crashed_server_keeps_its_disk_and_needs_only_what_it_missed(opened: Open) -> None:
+    store = filled(opened, 1_000, replication_factor=3, background=False)
+    store.crash_server("bravo")
+    for number in range(5):
+        store.set(f"key {number}", "newer")
+    store.remove("key 9")
+    recovery = store.begin_recovery("bravo")
+    assert recovery is not None
+    while recovery.step():
+        pass
+    assert recovery.progress.hints == 6
+    assert recovery.progress.copied == 0
+    store.check_invariants()
+    copies = {copy.server_id: copy for copy in store.explain("key 4").copies}
+    assert copies["bravo"].version == copies["alpha"].version
+
+
+def test_the_only_copy_waits_for_its_server_and_is_not_given_up(opened: Open) -> None:
+    from core import DataLossError, StoreError
+
+    store = filled(opened)
+    on_bravo = store.get_keys_for_server("bravo")
+    store.crash_server("bravo")
+    with pytest.raises(StoreError):
+        store.get(on_bravo[0])
+    with pytest.raises(DataLossError):
+        store.remove_server("bravo")
+    store.recover_server("bravo")
+    assert store.get(on_bravo[0]) is not None
+    assert len(store) == 500
+    store.check_invariants()
+
+
+def test_a_server_that_was_down_at_the_end_is_made_equal_at_the_next_open(opened: Open) -> None:
+    store = filled(opened, replication_factor=3, background=False)
+    store.crash_server("bravo")
+    store.set("key 1", "newer")
+    store.remove("key 2")
+    store.close()
+    again = opened()
+    assert again.get("key 1") == "newer"
+    assert again.get("key 2") is None
+    assert len(again) == 499
+    again.check_invariants()
+
+
+def test_a_directory_belongs_to_one_store(opened: Open, tmp_path: Path) -> None:
+    filled(opened)
+    with pytest.raises(DataDirectoryLockedError, match="in use"):
+        KeyValueStore(data_dir=tmp_path / "data")
+
+
+def test_what_a_directory_was_made_with_stays(opened: Open) -> None:
+    filled(opened, replication_factor=2, virtual_nodes_per_node=40).close()
+    with pytest.raises(InvalidOptionError, match="2 replicas"):
+        opened(replication_factor=3)
+    with pytest.raises(InvalidOptionError, match="40 virtual nodes"):
+        opened(virtual_nodes_per_node=50)
+    assert opened().snapshot().replication_factor == 2
+
+
+def test_a_transaction_is_there_again(opened: Open) -> None:
+    store = filled(opened)
+    with store.transaction() as tx:
+        for number in range(10):
+            tx.set(f"key {number}", "together")
+    kill(store)
+    again = opened()
+    assert all(again.get(f"key {number}") == "together" for number in range(10))
+
+
+def test_a_transaction_that_was_interrupted_is_finished(opened: Open) -> None:
+    class Killed(BaseException):
+        pass
+
+    def stop_after_the_first(step: str) -> None:
+        if step == "transaction.applied":
+            raise Killed
+
+    store = filled(opened)
+    store.close()
+    store = opened(yield_point=stop_after_the_first)
+    # The process ends here: nothing after the interrupted write may happen.
+    journal = store._membership._persistence.journal  # type: ignore[attr-defined]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(journal), "end_commit", lambda self, number: None)
+        tx = store.transaction()
+        tx.set("key 1", "together")
+        tx.set("key 2", "together")
+        tx.remove("key 3")
+        with pytest.raises(Killed):
+            tx.commit()
+    kill(store)
+    again = opened()
+    assert (again.get("key 1"), again.get("key 2"), again.get("key 3")) == (
+        "together",
+        "together",
+        None,
+    )
+    again.check_invariants()
+
+
+def test_a_finished_migration_leaves_nothing_to_go_on_with(opened: Open) -> None:
+    store = filled(opened)
+    store.add_server("delta")
+    store.close()
+    again = opened()
+    assert again.migration is None
+    assert again.get_servers() == [*SERVERS, "delta"]
+    assert MigrationState.FINISHED  # the events of the last process are gone with it
+    assert len(again) == 500
