@@ -175,6 +175,11 @@ class KeyValueStore(HotPath):
         persistence: Persistence = Ephemeral()
         disk: OnDisk | None = None
         if data_dir is not None:
+            if create_server is not None or hash_function is not murmur3:
+                raise InvalidOptionError(
+                    "a data directory has servers of its own, and positions by murmur3: "
+                    "leave create_server and hash_function out"
+                )
             disk, topology = open_disk(
                 data_dir,
                 sync=sync,
@@ -189,7 +194,7 @@ class KeyValueStore(HotPath):
             hash_function, self._factory(create), replication_factor or 1, level, hints_kept
         )
         self._events = EventLog()
-        time = SteadyTime(self._clock)
+        time = SteadyTime(self._clock, 0 if disk is None else disk.journal.time_noted)
         yield_to = yield_point or _go_on
         replication = Replication(self._shards, yield_to, self._wake, self._watch)
         mover = RangeMover(self._shards, replication, persistence, yield_to)
@@ -216,7 +221,7 @@ class KeyValueStore(HotPath):
             self._expiry,
             time,
             self._clock,
-            sync=None if disk is None else lambda: disk.sync(self._shards),
+            sync=None if disk is None else lambda: disk.sync(self._shards, time.now_ms()),
             background=background,
         )
         self._committer = Committer(

@@ -38,6 +38,7 @@ from core.cluster.journal_codec import (
     JOURNAL_FORMAT,
     MOVE,
     TALLIES,
+    TIME,
     VERSIONS,
     DamagedNoteError,
     LaterFormatError,
@@ -232,6 +233,24 @@ class Journal:
         with self._lock:
             self._versions = max(limit, self._versions)
 
+    # The time
+
+    @property
+    def time_noted(self) -> int:
+        """The latest time that was noted, in milliseconds since 1970-01-01 UTC; 0 without one.
+
+        Raises:
+            CorruptJournalError: it is not what was written.
+        """
+        with self._reading() as database, self._damage_told(TIME):
+            payload = self._payload_of(database, TIME)
+            return 0 if payload is None else decode_number(payload)
+
+    def note_time(self, now_ms: int) -> None:
+        """Note what time it is, so that no later process takes it for earlier."""
+        with self._writing() as operations:
+            operations.append(self._put(TIME, encode_number(now_ms)))
+
     # Moves of a migration
 
     def note_move(self, low: int, high: int, *, back: bool) -> None:
@@ -259,6 +278,16 @@ class Journal:
                 change = spans.remove if move.back else spans.add
                 change(move.low, move.high)
         return spans.as_list()
+
+    def last_move(self) -> Move | None:
+        """Return what was noted last of a migration; None if nothing was. O(notes).
+
+        Raises:
+            CorruptJournalError: a note is not what was written.
+        """
+        with self._damage_told(MOVE):
+            notes = self._notes(MOVE)
+            return decode_move(notes[-1][1]) if notes else None
 
     def forget_moves(self) -> None:
         """Forget all moves, at once: their migration is over. Durable. O(notes)."""
