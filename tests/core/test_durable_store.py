@@ -9,8 +9,10 @@ from core import (
     DataDirectoryLockedError,
     InvalidOptionError,
     KeyValueStore,
+    LastServerError,
     ManualClock,
     MigrationFailedError,
+    NoServersError,
     StorageError,
 )
 
@@ -347,3 +349,34 @@ def test_a_finished_migration_leaves_nothing_to_go_on_with(opened: Open) -> None
     assert again.migration is None
     assert again.get_servers() == [*SERVERS, "delta"]
     assert len(again) == 500
+
+
+def test_a_last_server_that_may_not_leave_keeps_its_keys_whatever_happens(opened: Open) -> None:
+    store = opened(background=False)
+    store.add_server("alpha")
+    plan = store.plan_remove_server("alpha")
+    store.set("came in", "since")
+    persistence = store._membership._persistence
+    written: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(persistence), "change_begins", lambda *_, **__: written.append("leave"))
+        with pytest.raises(LastServerError):
+            store.commit(plan)
+    assert written == []  # a process that ends here finds nothing that says it was to leave
+    assert store.get("came in") == "since"
+
+
+def test_a_last_server_leaves_and_another_comes(opened: Open) -> None:
+    store = opened()
+    store.add_server("alpha")
+    store.set("key", "value")
+    store.remove("key")
+    store.remove_server("alpha")
+    with pytest.raises(NoServersError):
+        store.set("key", "value")
+    store.add_server("bravo")
+    store.set("key", "value")
+    store.close()
+    again = opened()
+    assert again.get_servers() == ["bravo"]
+    assert again.get("key") == "value"
