@@ -269,7 +269,7 @@ class HotPath:
 
 
 def _fetched(fetch: Callable[[int, str], Record | None], position: int, key: str) -> Record | None:
-    """Return the record from a server on disk; None too where it fails, so that others are asked."""
+    """Return the record from a server on disk; None also where it fails: others are asked then."""
     try:
         return fetch(position, key)
     except ServerFailedError:

@@ -76,7 +76,7 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        options = _options_for(_WRITE_BUFFER_BYTES)
+        options = server_options()
         small = _options_for(_SMALL_WRITE_BUFFER_BYTES)
         families = {name: options if name == RECORDS else small for name in _FAMILIES}
         self._root = rocksdict.Rdict(str(path), options, families)
@@ -185,6 +185,11 @@ def _check_end(snapshot: rocksdict.Snapshot, after: bytes, options: rocksdict.Re
 def destroy(path: Path) -> None:
     """Remove a closed database, and nothing else that may lie in its directory."""
     rocksdict.Rdict.destroy(str(path), rocksdict.Options(raw_mode=True))
+
+
+def server_options() -> rocksdict.Options:
+    """Return the options of a server's records, for who measures what RocksDB itself takes."""
+    return _options_for(_WRITE_BUFFER_BYTES)
 
 
 def is_engine_error(error: Exception) -> bool:

@@ -34,12 +34,14 @@ def crowded(text: bytes, seed: int, signed: bool) -> int:
 
 def opened(directory: Path, replicas: int | None = None, **options: Any) -> Any:
     """Open a coarse store without threads of its own; made with one vnode for each server."""
-    return COARSE.KeyValueStore(
-        **{"virtual_nodes_per_node": 1, "background": False, **options},
-        data_dir=directory,
-        replication_factor=replicas,
-        hash_function=crowded,
-    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(COARSE.store, "murmur3", crowded)  # a data directory takes no other
+        return COARSE.KeyValueStore(
+            **{"virtual_nodes_per_node": 1, "background": False, **options},
+            data_dir=directory,
+            replication_factor=replicas,
+            hash_function=crowded,
+        )
 
 
 @contextmanager

@@ -462,13 +462,21 @@ def test_closing_while_others_work_ends_in_errors_and_keeps_what_was_acknowledge
 
 def test_close_waits_for_who_reads_a_range(server: RocksDBServer) -> None:
     closing = threading.Thread(target=server.close)
+    readers_at_close: list[int] = []
     with server._reading() as database:
+        close = database.close
+
+        def watched_close() -> None:
+            readers_at_close.append(server._readers)
+            close()
+
+        database.close = watched_close  # type: ignore[method-assign]
         closing.start()
         while not server._closed:
             pass
-        assert database.get(META, b"format") == b"1"
-        assert closing.is_alive()
+        assert list(database.items(META)) == [(b"format", b"1")]
     closing.join(60)
+    assert readers_at_close == [0]
     assert RocksDBServer("alpha", server.path).count() == 0
 
 
