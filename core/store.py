@@ -196,7 +196,13 @@ class KeyValueStore(HotPath):
         self._events = EventLog()
         time = SteadyTime(self._clock, 0 if disk is None else disk.journal.time_noted)
         yield_to = yield_point or _go_on
-        replication = Replication(self._shards, yield_to, self._wake, self._watch)
+        replication = Replication(
+            self._shards,
+            yield_to,
+            self._wake,
+            self._watch,
+            partial(persistence.old_may_return, self._shards),
+        )
         mover = RangeMover(self._shards, replication, persistence, yield_to)
         self._membership = Membership(
             ring,
