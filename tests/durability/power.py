@@ -41,7 +41,7 @@ class SyncedLogs:
         def make_known(database: Database, path: Path) -> None:
             make(database, path)
             logs._paths[id(database)] = path
-            logs._lengths.update({log: 0 for log in path.glob("*.log")})
+            logs._lengths.update(dict.fromkeys(path.glob("*.log"), 0))
 
         def flush(database: Database) -> None:
             logs._tell("about to sync")
@@ -59,9 +59,18 @@ class SyncedLogs:
         """Return a copy of a data directory as a loss of power might leave it now."""
         copy_of(directory, place)
         for log in sorted(place.rglob("*.log")):
-            synced = self._lengths.get(directory / log.relative_to(place), 0)
-            _spoil(log, synced, source)
+            _spoil(log, self._synced(directory / log.relative_to(place)), source)
         return place
+
+    def image_without(self, server_id: str, directory: Path, place: Path) -> Path:
+        """Return a copy in which one server has lost what was not synced, and nobody else."""
+        copy_of(directory, place)
+        for log in (place / "servers" / server_id).glob("*.log"):
+            os.truncate(log, self._synced(directory / log.relative_to(place)))
+        return place
+
+    def _synced(self, log: Path) -> int:
+        return self._lengths.get(log, 0)
 
 
 def _spoil(log: Path, synced: int, source: random.Random) -> None:
