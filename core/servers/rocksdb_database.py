@@ -242,6 +242,11 @@ _ADVICE: Final[Sequence[tuple[Sequence[str], type[StorageError], str]]] = (
         "its directory can't be written: see its owner and how it is mounted",
     ),
     (
+        ("Write stall",),
+        StorageError,
+        "its disk is too slow for what is written: it writes again once it has caught up",
+    ),
+    (
         ("Corruption", "checksum"),
         StorageError,
         "a file of it is damaged: remove the server's directory and let it catch up anew",
