@@ -20,6 +20,7 @@ from core.cluster.snapshot import (
     ReplicaCopy,
     ServerSnapshot,
     ServerState,
+    Storage,
     StoreSnapshot,
 )
 from core.cluster.transactions import Transaction
@@ -67,7 +68,7 @@ from core.events import (
     StoreCleared,
 )
 from core.metrics import LatencyHistogram, LatencySummary
-from core.record import Entry, Record, Value
+from core.record import Entry, Item, Record, Value
 from core.ring import (
     HashFunction,
     HashRing,
@@ -118,6 +119,7 @@ __all__ = [
     "InvalidOptionError",
     "InvalidServerIdError",
     "InvalidValueError",
+    "Item",
     "KeyPlacement",
     "KeyValueStore",
     "LastServerError",
@@ -172,6 +174,7 @@ __all__ = [
     "ServerUnavailableError",
     "Share",
     "StalePlanError",
+    "Storage",
     "StorageError",
     "StoreCleared",
     "StoreClosedError",

@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from functools import partial
 from types import TracebackType
 from typing import Self
 
@@ -33,7 +34,7 @@ from core.cluster.reopening import reopen
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
-from core.cluster.snapshot import KeyPlacement, StoreSnapshot
+from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
 from core.errors import (
     InvalidKeyError,
@@ -51,6 +52,7 @@ from core.record import (
     VALUE,
     VERSION,
     Entry,
+    Item,
     Record,
     Value,
     checked_key,
@@ -139,6 +141,8 @@ class KeyValueStore(HotPath):
         "_maintenance",
         "_membership",
         "_shards",
+        "_storage",
+        "_sync_disk",
     )
 
     def __init__(
@@ -173,6 +177,8 @@ class KeyValueStore(HotPath):
         versions: Iterator[int] = itertools.count(1)
         persistence: Persistence = Ephemeral()
         disk: OnDisk | None = None
+        self._storage: Storage | None = None
+        self._sync_disk: Callable[[], None] | None = None
         if data_dir is not None:
             disk, topology = open_disk(
                 data_dir,
@@ -184,9 +190,12 @@ class KeyValueStore(HotPath):
             versions = ReservedVersions(disk.journal)
             replication_factor = topology.replication_factor
             ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
+            self._storage = Storage(str(disk.directory.path), sync)
         self._shards = Shards(
             hash_function, self._factory(create), replication_factor or 1, level, hints_kept
         )
+        if disk is not None:
+            self._sync_disk = partial(disk.sync, self._shards)
         self._events = EventLog()
         time = SteadyTime(self._clock)
         yield_to = yield_point or _go_on
@@ -215,7 +224,7 @@ class KeyValueStore(HotPath):
             self._expiry,
             time,
             self._clock,
-            sync=None if disk is None else lambda: disk.sync(self._shards),
+            sync=self._sync_disk,
             background=background,
         )
         self._committer = Committer(
@@ -609,6 +618,28 @@ class KeyValueStore(HotPath):
             ]
         return found if limit is None else found[:limit]
 
+    def items(self, prefix: str = "") -> Iterator[Item]:
+        """Yield the keys that begin with `prefix`, with their values, in ring order.
+
+        Holds a stripe of them (a 1,024th of the ring) at a time, however many there are; each
+        stripe is read at one moment, and operations go on meanwhile. O(keys).
+
+        Raises:
+            InvalidOptionError: `prefix` is no `str`.
+            ServerUnavailableError: no replica of a part of the ring answers.
+        """
+        if not isinstance(prefix, str):
+            raise InvalidOptionError(f"a prefix must be str, not {type(prefix).__name__}")
+        return self._items(prefix)
+
+    def _items(self, prefix: str) -> Iterator[Item]:
+        for stripe in range(STRIPES):
+            for _, key, record in self._replication.entries_of_stripe(stripe):
+                value, _, expires_at = record
+                if value is None or not key.startswith(prefix) or self._time.expired(record):
+                    continue
+                yield Item(key, value, None if expires_at == NEVER_EXPIRES else expires_at)
+
     def scan(self, start_key: str, count: int) -> list[tuple[str, Value]]:
         """Return up to `count` keys and values in ring order, from the position of `start_key` on.
 
@@ -702,7 +733,13 @@ class KeyValueStore(HotPath):
         Keys that have expired are counted until they were swept, a second later at most.
         """
         return take_snapshot(
-            self._membership, self._shards, self._failover, self._faults, self._clock, self._events
+            self._membership,
+            self._shards,
+            self._failover,
+            self._faults,
+            self._clock,
+            self._events,
+            self._storage,
         )
 
     def events(self) -> tuple[Event, ...]:
@@ -716,6 +753,17 @@ class KeyValueStore(HotPath):
             AssertionError: names what is broken, and where.
         """
         check_invariants(self._membership, self._shards)
+
+    def sync(self) -> None:
+        """Return once everything that was written before survives a loss of power.
+
+        Does nothing for a store in memory.
+
+        Raises:
+            StoreError: a disk can't be written.
+        """
+        if self._sync_disk is not None:
+            self._sync_disk()
 
     def close(self) -> None:
         """Stop what is under way and close every server. Closing twice does nothing.

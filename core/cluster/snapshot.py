@@ -57,6 +57,21 @@ class ServerSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a durable store keeps its data.
+
+    Attributes:
+        path: the data directory, absolute.
+        sync: ``everysec`` or ``always``: what a write has survived when it returns.
+        observing: whether another process may hold it, and this one only looks.
+    """
+
+    path: str
+    sync: str
+    observing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class StoreSnapshot:
     """All that the dashboard, ``--once`` and ``--json`` show of a store.
 
@@ -75,6 +90,7 @@ class StoreSnapshot:
         recoveries: how far the servers are that catch up.
         events: the latest events, oldest first.
         view: the ring of this epoch, which is immutable.
+        storage: where it keeps its data; None in memory.
     """
 
     taken_at_ms: int
@@ -91,6 +107,7 @@ class StoreSnapshot:
     recoveries: tuple[RecoveryProgress, ...]
     events: tuple[Event, ...] = field(repr=False)
     view: RingView = field(repr=False)
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, slots=True)
