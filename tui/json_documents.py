@@ -35,6 +35,7 @@ servers[]: id, state (up, joining, leaving, catching up, down), weight,
   stripes_behind, faults {{slow_ms, failing_calls, partitioned (0, 1)}}
 recoveries[]: server_id, state (running, waiting, finished), fraction,
   hints, compared, copied, seconds, error
+storage: path (empty in memory), sync (everysec, always), observing (0, 1)
 load: state (running, stopped, failed), workload, distribution,
   threads, rate_per_thread (0: max), keys, seconds, operations,
   failed_operations, misses, operations_per_second,
@@ -76,6 +77,8 @@ broken[]: the promises that were broken, in words"""
 
 # Of an error's text; the core has cut it already.
 _TEXT_CHARACTERS = 300
+# As long as the system takes one, and each character of it spelled out.
+_PATH_CHARACTERS = 4_096 * 10
 _MILLISECONDS = 1_000
 
 
@@ -127,6 +130,7 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
             }
             for recovery in store.recoveries
         ],
+        "storage": _storage(store),
         "load": _load(seen),
         "events": [
             {
@@ -265,6 +269,17 @@ def _load(seen: Observation) -> dict[str, Json]:
         "operations_per_second": interval.operations_per_second,
         **_latency(interval.latency),
         "errors": _errors(load.errors),
+    }
+
+
+def _storage(store: StoreSnapshot) -> dict[str, Json]:
+    storage = store.storage
+    if storage is None:
+        return {"path": "", "sync": "", "observing": 0}
+    return {
+        "path": visible(storage.path, _PATH_CHARACTERS),
+        "sync": storage.sync,
+        "observing": int(storage.observing),
     }
 
 

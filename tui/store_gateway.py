@@ -8,7 +8,7 @@ a large plan can hold it up.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -22,6 +22,7 @@ from core.cluster.snapshot import KeyPlacement, ServerState
 from core.errors import NoServersError, StoreError, UnknownServerError
 from core.servers.faults import FaultInjector
 from core.store import KeyValueStore
+from core.workload.key_space import KEY_PREFIX, is_load_key
 from core.workload.load_generator import LoadGenerator
 from core.workload.load_settings import MAX_THREADS
 from core.workload.load_snapshot import LoadSnapshot
@@ -126,8 +127,8 @@ class StoreGateway:
 
     Thread safety: any thread may call any method. `_wake` guards `_wanted`, `_busy`, `_question`
     and `_closed`; `_folding` is held while a frame is made and guards `_view` and `_loads`;
-    `_load_switch` guards `_preparing` and is held while the load starts or stops, and not while its
-    keys are written.
+    `_load_switch` guards `_preparing` and `_load_wrote` and is held while the load starts or stops,
+    and not while its keys are written.
 
     Args:
         store: the store.
@@ -172,6 +173,7 @@ class StoreGateway:
         self._loads: deque[LoadSnapshot] = deque()
         self._load_switch = threading.Lock()
         self._preparing = False
+        self._load_wrote = load.running
 
     # Frames
 
@@ -330,7 +332,7 @@ class StoreGateway:
                 self._preparing = False
                 self._load.stop()
                 return
-            self._preparing = True
+            self._preparing = self._load_wrote = True
         try:
             self._load.load()
             with self._load_switch:
@@ -338,6 +340,32 @@ class StoreGateway:
                     self._load.start()
         finally:
             self._preparing = False
+
+    @property
+    def load_left_keys(self) -> bool:
+        """Whether the load has written into a data directory since what it wrote was removed."""
+        return self._load_wrote and self._store.snapshot().storage is not None
+
+    def count_load_keys(self) -> int:
+        """Return how many keys loads have left in the store. O(keys)."""
+        return sum(1 for _ in self._load_keys())
+
+    def remove_load_keys(self) -> int:
+        """Stop the load and remove the keys that loads have left; return how many. O(keys).
+
+        Ends early when the gateway is closed.
+        """
+        self._refuse_if_readonly()
+        with self._load_switch:
+            self._preparing = False
+            self._load.stop()
+        removed = 0
+        for key in self._load_keys():
+            if self._closed:
+                return removed
+            removed += self._store.remove(key)
+        self._load_wrote = False
+        return removed
 
     def next_workload(self) -> Workload:
         """Go on to the next workload, after the last to the first; return it."""
@@ -395,6 +423,10 @@ class StoreGateway:
         before = loads[0] if loads else None
         loads.append(now)
         return load_view(now, before)
+
+    def _load_keys(self) -> Iterator[str]:
+        found = (item.key for item in self._store.items(KEY_PREFIX))
+        return (key for key in found if is_load_key(key))
 
     def _is_down(self, server_id: str) -> bool:
         return any(

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.cluster.snapshot import ServerState
+from core.cluster.snapshot import ServerState, Storage
 from core.ring.ring_view import RingView
 from tui.view_model.marks import Mark
 from tui.view_model.moving import Displaced, MembershipChange
@@ -258,6 +258,7 @@ class DashboardView:
         throughput: operations per second in steps of `GRAPH_SECONDS`, oldest first.
         load: the load; None when the store has none.
         memory: what the next fold needs.
+        storage: where the store keeps its data; None in memory.
     """
 
     taken_at_ms: int
@@ -269,3 +270,4 @@ class DashboardView:
     throughput: tuple[float, ...]
     load: LoadView | None
     memory: Memory = field(repr=False)
+    storage: Storage | None = None

@@ -80,6 +80,7 @@ def fold(
         throughput=throughput.steps,
         load=load,
         memory=Memory(samples, throughput, change),
+        storage=snapshot.storage,
     )
 
 

@@ -7,10 +7,12 @@ through `safe`.
 from collections.abc import Sequence
 from datetime import tzinfo
 
+from rich.cells import cell_len
+
 from core.cluster.failover import RecoveryProgress, RecoveryState
 from core.cluster.migration import MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind
-from core.cluster.snapshot import ServerState
+from core.cluster.snapshot import ServerState, Storage
 from core.events import (
     Event,
     MigrationCancelling,
@@ -25,6 +27,7 @@ from core.events import (
     ServerFellBehind,
     StoreCleared,
 )
+from core.safe_text import ELLIPSIS, visible
 from core.servers.faults import NO_FAULTS, Faults
 from tui.formatting import clock_time, counted, duration, percent, progress, rate, safe, whole
 from tui.view_model.display import EventLine, MigrationLine, StateSign, Tone
@@ -113,6 +116,19 @@ def fault_words(faults: Faults) -> str:
     words = [f"slow {faults.slow_seconds * 1_000:g} ms"] if faults.slow_seconds else []
     words += [f"fails {whole(faults.failing_calls)}"] if faults.failing_calls else []
     return ", ".join(words)
+
+
+def storage_words(storage: Storage, limit: int) -> str:
+    """Return where data is kept and how, in at most `limit` cells: ``/srv/ringtop, everysec``.
+
+    Of a path that is too long the end is shown.
+    """
+    how = f", {storage.sync}" + (", observed" if storage.observing else "")
+    path = visible(storage.path, len(storage.path) * 10)
+    room = max(2, limit - len(how))
+    while cell_len(path) > room:
+        path = ELLIPSIS + path[2 if path.startswith(ELLIPSIS) else 1 :]
+    return path + how
 
 
 def _state_sign(
