@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from core.clock import Clock, SystemClock
-from core.cluster.doctor import DoctorReport, examine
+from core.cluster.doctor import DoctorReport, count_corrupt, examine
 from core.cluster.expiry import Expiry, SteadyTime
 from core.cluster.failover import CrashPreview, Failover, Recovery
 from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency, Level
@@ -434,15 +434,23 @@ class KeyValueStore(HotPath):
         """
         return self._failover.begin_recovery(server_id)
 
-    def doctor(self, *, repair: bool = False) -> DoctorReport:
+    def doctor(
+        self, *, repair: bool = False, advance: Callable[[int], None] | None = None
+    ) -> DoctorReport:
         """Compare the records of every server with what the ring says, and with each other.
 
         A stripe at a time, while operations go on. O(records).
 
         Args:
-            repair: True gives every owner the newest record and takes it from everybody else.
+            repair: True gives every owner the newest record and takes it from everybody else; a
+                corrupt one is mended from a replica that has it.
+            advance: called with the number of stripes that were looked at, of 1,024.
         """
-        return examine(self._shards, self._replication, repair=repair)
+        return examine(self._shards, self._replication, repair=repair, advance=advance)
+
+    def corrupt_keys(self) -> int:
+        """Return how many records on disks are not what was written there. O(records)."""
+        return count_corrupt(self._shards)
 
     def maintain(self) -> bool:
         """Do a small piece of what otherwise happens in the background.

@@ -39,6 +39,7 @@ from tui.arguments import (
 )
 from tui.bench import run_bench
 from tui.bench_report import draw_bench_report
+from tui.data_commands import COMMANDS
 from tui.data_store import RingWishes, differences, known_topology, opened_or_made
 from tui.fault_bench import FEWEST_REPLICAS, run_fault_bench
 from tui.fault_bench_report import draw_fault_bench_report
@@ -122,6 +123,7 @@ Examples:
   ringtop --json | jq .servers          its figures, for scripts
   ringtop plan --servers a,b,c --add d  what a change would move
   ringtop bench --seconds 10            how fast the store is here
+  ringtop get user:1 --data DIR         one value; set, rm, keys, export, import, doctor
 """,
     epilog=f"""\
 \b
@@ -457,6 +459,10 @@ def bench(
     else:
         _print(lambda _, look: draw_bench_report(result, ring, look), ascii_only=ascii_only)
     return _FAILED if result.had_errors else 0
+
+
+for _command in COMMANDS:
+    ringtop.add_command(_command)
 
 
 def _bench_with_faults(
