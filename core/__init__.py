@@ -53,6 +53,8 @@ from core.errors import (
     UnknownServerError,
 )
 from core.events import (
+    DiskRecovered,
+    DiskTroubled,
     Event,
     MigrationCancelling,
     MigrationFinished,
@@ -104,6 +106,8 @@ __all__ = [
     "DataDirectoryLockedError",
     "DataLossError",
     "DiskFullError",
+    "DiskRecovered",
+    "DiskTroubled",
     "Distribution",
     "DoctorReport",
     "DurableServer",

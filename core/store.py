@@ -8,6 +8,7 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
@@ -143,6 +144,7 @@ class KeyValueStore(HotPath):
         "_shards",
         "_storage",
         "_sync_disk",
+        "_trouble_of_disk",
     )
 
     def __init__(
@@ -179,6 +181,7 @@ class KeyValueStore(HotPath):
         disk: OnDisk | None = None
         self._storage: Storage | None = None
         self._sync_disk: Callable[[], None] | None = None
+        self._trouble_of_disk: Callable[[], str | None] | None = None
         if data_dir is not None:
             disk, topology = open_disk(
                 data_dir,
@@ -196,6 +199,7 @@ class KeyValueStore(HotPath):
         )
         if disk is not None:
             self._sync_disk = partial(disk.sync, self._shards)
+            self._trouble_of_disk = lambda: disk.journal.trouble
         self._events = EventLog()
         time = SteadyTime(self._clock)
         yield_to = yield_point or _go_on
@@ -747,7 +751,7 @@ class KeyValueStore(HotPath):
             self._faults,
             self._clock,
             self._events,
-            self._storage,
+            self._storage_now(),
         )
 
     def events(self) -> tuple[Event, ...]:
@@ -805,6 +809,11 @@ class KeyValueStore(HotPath):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _storage_now(self) -> Storage | None:
+        if self._storage is None or self._trouble_of_disk is None:
+            return self._storage
+        return replace(self._storage, trouble=self._trouble_of_disk())
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired.

@@ -123,7 +123,7 @@ Examples:
   ringtop --json | jq .servers          its figures, for scripts
   ringtop plan --servers a,b,c --add d  what a change would move
   ringtop bench --seconds 10            how fast the store is here
-  ringtop get user:1 --data DIR         one value; set, rm, keys, export, import, doctor
+  ringtop get user:1 --data DIR         a value; also set, rm, keys
 """,
     epilog=f"""\
 \b

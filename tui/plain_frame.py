@@ -58,6 +58,10 @@ def draw_frame(view: DashboardView, width: int, look: Look, *, zone: tzinfo | No
     if view.storage is not None:
         words = storage_words(view.storage, width - len(_DATA_IN))
         place = [look.finish(Text(f"{_DATA_IN}{words}", style=DIM))]
+    if view.status.disk is not None:
+        disk = view.status.disk
+        trouble = Text(f"{disk.sign} {disk.words}", style=look.tone(disk.tone))
+        place.append(look.finish(trouble))
     lines = [status, *place, Text(), *lines, Text(), _title("Events"), *_indented(events)]
     for line in lines:
         line.rstrip()

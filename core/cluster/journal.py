@@ -71,7 +71,7 @@ from core.errors import (
 )
 from core.record import Entry
 from core.servers.group_sync import GroupSync
-from core.servers.rocksdb_server import SyncMode
+from core.servers.rocksdb_server import SyncMode, trouble_of
 from core.stripes import LAST_POSITION
 
 if TYPE_CHECKING:
@@ -157,6 +157,12 @@ class Journal:
                 with suppress(Exception):
                     self._database.close()
                 raise
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps its disk from being written, and what to do about it; None if nothing does."""
+        failure = self._failure
+        return None if failure is None else trouble_of(self._engine.failure_of(_NAME, failure))
 
     # How it was closed
 

@@ -202,6 +202,7 @@ def _server_snapshot(
         hints=replica.hints,
         stripes_behind=len(replica.behind),
         faults=faults.faults_of(server_id) if faults is not None else NO_FAULTS,
+        trouble=replica.trouble,
     )
 
 

@@ -58,6 +58,13 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(f"● {whole(status.servers_up)} up", look.tone(Tone.GOOD)))
     if status.servers_down:
         parts.append(part(f"✖ {whole(status.servers_down)} down", look.tone(Tone.BAD)))
+    if status.disk is not None:
+        # Before all else: nothing that is written now is kept.
+        whose, _, what = status.disk.words.partition(": ")
+        short, _, advice = what.partition(": ")
+        parts.append(part(f"{status.disk.sign} {whose}: {short}", look.tone(status.disk.tone)))
+        if advice:
+            parts.append(part(advice, look.tone(status.disk.tone), 4))
     recovery = status.recovery
     if recovery is not None:
         parts.append(part(f"{recovery.sign} {recovery.words}", look.tone(recovery.tone)))

@@ -73,6 +73,7 @@ class StatusLine:
         peak_to_average: the keys of the fullest server over the mean.
         epoch: the number of the ring's state.
         migration: what moves; None when nothing does.
+        disk: whose disk can't be written, and what to do about it; None when all can.
     """
 
     servers_up: int
@@ -88,6 +89,7 @@ class StatusLine:
     peak_to_average: float
     epoch: int
     migration: MigrationLine | None
+    disk: StateSign | None = None
 
 
 @dataclass(frozen=True, slots=True)

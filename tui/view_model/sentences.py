@@ -4,7 +4,7 @@ The words keep to ASCII, so that they read the same on every terminal; what come
 through `safe`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
 
 from rich.cells import cell_len
@@ -14,6 +14,8 @@ from core.cluster.migration import MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind
 from core.cluster.snapshot import ServerState, Storage
 from core.events import (
+    DiskRecovered,
+    DiskTroubled,
     Event,
     MigrationCancelling,
     MigrationFinished,
@@ -35,6 +37,7 @@ from tui.view_model.display import EventLine, MigrationLine, StateSign, Tone
 # In terminal cells. A server id has at most 64 characters, an error is cut at 200.
 _ID_CELLS = 64
 _ERROR_CELLS = 200
+_TROUBLE_CELLS = 24
 
 
 def event_line(event: Event, zone: tzinfo | None = None) -> EventLine:
@@ -78,6 +81,7 @@ def state_sign(
     now: MigrationProgress | None,
     recovery: RecoveryProgress | None = None,
     faults: Faults = NO_FAULTS,
+    trouble: str | None = None,
 ) -> StateSign:
     """Return how a server's state is shown.
 
@@ -86,7 +90,10 @@ def state_sign(
         now: how far the migration is; None without one.
         recovery: how far the server's own recovery is; None without one.
         faults: what is wrong with it on purpose.
+        trouble: what keeps its disk from being written; None if nothing does.
     """
+    if trouble is not None and state is not ServerState.DOWN:
+        return StateSign("✖", trouble_words(trouble), Tone.BAD)
     shown = _state_sign(state, now, recovery)
     if faults.none or state is ServerState.DOWN:
         return shown
@@ -106,6 +113,26 @@ def recovery_sign(recoveries: Sequence[RecoveryProgress]) -> StateSign | None:
     running = any(recovery.state is not RecoveryState.WAITING for recovery in recoveries)
     words = f"{len(recoveries)} servers catching up"
     return StateSign("↻" if running else "○", words, Tone.WARNING)
+
+
+def trouble_words(trouble: str) -> str:
+    """Return what is wrong with a disk in a word or two: ``disk full``."""
+    return safe(trouble.partition(":")[0], _TROUBLE_CELLS)
+
+
+def disk_sign(troubles: Mapping[str, str]) -> StateSign | None:
+    """Return whose disk can't be written, and what to do about it; None when all can.
+
+    Args:
+        troubles: what is wrong, by the server's id, or by ``journal``.
+    """
+    if not troubles:
+        return None
+    first = min(troubles)
+    words = f"{_who(first)}: {safe(troubles[first], _ERROR_CELLS)}"
+    if len(troubles) > 1:
+        words = f"{counted(len(troubles), 'disk')} in trouble; {words}"
+    return StateSign("✖", words, Tone.BAD)
 
 
 def fault_words(faults: Faults) -> str:
@@ -193,6 +220,11 @@ def _said(event: Event) -> tuple[str, Tone]:
             return f"{_who(event.server_id)} can't catch up now: {reason}", Tone.BAD
         case RecoveryFinished():
             return _recovered(event), Tone.GOOD
+        case DiskTroubled():
+            trouble = safe(event.trouble, _ERROR_CELLS)
+            return f"{_who(event.server_id)} can't write: {trouble}", Tone.BAD
+        case DiskRecovered():
+            return f"{_who(event.server_id)} writes to its disk again", Tone.GOOD
         case StoreCleared():
             keys, servers = counted(event.keys, "key"), counted(event.servers, "server")
             return f"cleared: {keys} and {servers} removed", Tone.WARNING
@@ -245,6 +277,10 @@ def _copies(count: int, replicas: int) -> str:
 
 def _crashed(event: ServerCrashed) -> str:
     who = _who(event.server_id)
+    if event.keys_waiting:
+        return f"{who} crashed: {counted(event.keys_waiting, 'key')} on its disk alone wait for it"
+    if event.on_disk:
+        return f"{who} crashed: its disk and others keep its {counted(event.keys_left, 'key')}"
     if event.keys_lost:
         return f"{who} crashed: {counted(event.keys_lost, 'key')} had no other replica"
     return f"{who} crashed: others hold its {counted(event.keys_left, 'key')}"
@@ -254,6 +290,9 @@ def _recovered(event: RecoveryFinished) -> str:
     how = [counted(event.hints, "hint")] if event.hints else []
     how += [f"{counted(event.copied, 'record')} copied"] if event.copied else []
     got = " and ".join(how) or "nothing had to be copied"
+    if event.keys is not None:
+        kept = f"its disk kept {counted(event.keys, 'key')}"
+        got = f"{kept}, it missed {' and '.join(how)}" if how else f"{kept}, it missed nothing"
     return f"{_who(event.server_id)} has caught up: {got}, in {duration(event.seconds)}"
 
 
