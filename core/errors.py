@@ -260,6 +260,16 @@ class DataDirectoryLockedError(DataDirectoryError):
         self.host = host
 
 
+class ObservingError(StoreError):
+    """A store that was opened to observe was to be changed. Nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the data directory was opened to be observed: open it without observe (--observe), "
+            "or change it where it is open"
+        )
+
+
 class CorruptTopologyError(DataDirectoryError):
     """What a data directory says about its servers is not what was written. No key is lost."""
 

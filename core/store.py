@@ -22,6 +22,7 @@ from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
+from core.cluster.observing import Observed, RefusedVersions, look, open_to_observe
 from core.cluster.persistence import (
     Ephemeral,
     OnDisk,
@@ -40,7 +41,9 @@ from core.cluster.transactions import Committer, Result, Transaction, run_transa
 from core.errors import (
     InvalidKeyError,
     InvalidOptionError,
+    MigrationInProgressError,
     NoServersError,
+    ObservingError,
     StoreError,
     UnknownServerError,
 )
@@ -98,6 +101,8 @@ class KeyValueStore(HotPath):
         sync: what a write to a data directory has survived when it returns. ``"everysec"``: the end
             of the process, in whatever way; a loss of power takes what was written in its last
             second. ``"always"``: a loss of power too; writers wait for the disk, together.
+        observe: True reads a data directory that another process may have open, as it is at this
+            moment, and refuses every change with `ObservingError`.
         replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
             it on all of them. None for what the data directory has, or 1.
         consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
@@ -141,6 +146,7 @@ class KeyValueStore(HotPath):
         "_faults",
         "_maintenance",
         "_membership",
+        "_observing",
         "_shards",
         "_storage",
         "_sync_disk",
@@ -153,6 +159,7 @@ class KeyValueStore(HotPath):
         *,
         data_dir: str | os.PathLike[str] | None = None,
         sync: SyncMode = "everysec",
+        observe: bool = False,
         replication_factor: int | None = None,
         consistency: Consistency | str = Consistency.STRONG,
         clock: Clock | None = None,
@@ -179,10 +186,22 @@ class KeyValueStore(HotPath):
         versions: Iterator[int] = itertools.count(1)
         persistence: Persistence = Ephemeral()
         disk: OnDisk | None = None
+        observed: Observed | None = None
         self._storage: Storage | None = None
         self._sync_disk: Callable[[], None] | None = None
         self._trouble_of_disk: Callable[[], str | None] | None = None
-        if data_dir is not None:
+        self._observing = observe
+        if observe:
+            if data_dir is None:
+                raise InvalidOptionError("observe needs a data_dir")
+            background = False
+            observed, topology = open_to_observe(data_dir)
+            persistence, create = observed, observed.create_server
+            versions = RefusedVersions()
+            replication_factor = topology.replication_factor
+            ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
+            self._storage = Storage(str(observed.directory.path), sync, observing=True)
+        elif data_dir is not None:
             disk, topology = open_disk(
                 data_dir,
                 sync=sync,
@@ -214,7 +233,7 @@ class KeyValueStore(HotPath):
             persistence,
             background=background,
         )
-        self._expiry = Expiry(self._shards, replication, time, versions, indexed=disk is None)
+        self._expiry = Expiry(self._shards, replication, time, versions, indexed=data_dir is None)
         self._failover = Failover(
             self._shards,
             replication,
@@ -246,6 +265,12 @@ class KeyValueStore(HotPath):
             time,
             yield_point,
         )
+        if observed is not None:
+            try:
+                look(observed, topology, self._membership, self._shards, replication)
+            except BaseException:
+                self._membership.close()
+                raise
         if disk is not None:
             try:
                 reopen(disk, topology, self._membership, self._shards, replication)
@@ -409,6 +434,7 @@ class KeyValueStore(HotPath):
         Returns:
             False if it is unknown, or down already.
         """
+        self._refuse_if_observing()
         return self._failover.crash(server_id)
 
     def recover_server(self, server_id: str) -> bool:
@@ -423,7 +449,7 @@ class KeyValueStore(HotPath):
             ServerFailedError: it, or another server that has what it lacks, does not answer. It is
                 back nevertheless, and catches up in the background.
         """
-        recovery = self._failover.begin_recovery(server_id)
+        recovery = self.begin_recovery(server_id)
         if recovery is None:
             return False
         while recovery.step():
@@ -436,6 +462,7 @@ class KeyValueStore(HotPath):
         Returns:
             How far it is; None if it is unknown, or neither down nor behind.
         """
+        self._refuse_if_observing()
         return self._failover.begin_recovery(server_id)
 
     def doctor(
@@ -450,6 +477,13 @@ class KeyValueStore(HotPath):
                 corrupt one is mended from a replica that has it.
             advance: called with the number of stripes that were looked at, of 1,024.
         """
+        if self._observing:
+            migration = self.migration
+            if repair:
+                raise ObservingError
+            if migration is not None:
+                # What is on its way lies where it does not belong, and no look is at one moment.
+                raise MigrationInProgressError(migration.progress.server_id, paused=False)
         return examine(self._shards, self._replication, repair=repair, advance=advance)
 
     def corrupt_keys(self) -> int:
@@ -462,6 +496,8 @@ class KeyValueStore(HotPath):
         Returns:
             Whether more could be done at once.
         """
+        if self._observing:
+            return False
         moved = self._membership.work()
         return self._maintenance.run_once() or moved
 
@@ -814,6 +850,10 @@ class KeyValueStore(HotPath):
         if self._storage is None or self._trouble_of_disk is None:
             return self._storage
         return replace(self._storage, trouble=self._trouble_of_disk())
+
+    def _refuse_if_observing(self) -> None:
+        if self._observing:
+            raise ObservingError
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired.
