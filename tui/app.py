@@ -46,7 +46,7 @@ from tui.screens.help import HelpScreen
 from tui.screens.remove_load import RemoveLoadDialog
 from tui.screens.remove_server import RemoveServerDialog
 from tui.server_names import next_server_name
-from tui.store_gateway import AlreadyDownError, Frame, Question, ReadOnlyError, StoreGateway
+from tui.store_gateway import AlreadyDownError, Frame, Question, StoreGateway
 from tui.terminal import AsciiOnly, TerminalDriver
 from tui.themes import DARK_THEME, THEMES, checked_theme, look_of
 from tui.view_model import Mark
@@ -105,6 +105,7 @@ class RingtopApp(App[None], inherit_bindings=False):
         live: False to stand still, without timer and threads: a frame is taken only at the start,
             after an action, and by `request_frame`. For pictures and tests.
         remarks: what the user is to be told first.
+        look_again: opens a store anew that is only observed; None for any other.
 
     Raises:
         InvalidOptionError: the theme, an action in the keymap or the refresh rate is unknown.
@@ -165,6 +166,7 @@ class RingtopApp(App[None], inherit_bindings=False):
         clock: Clock | None = None,
         live: bool = True,
         remarks: Sequence[str] = (),
+        look_again: Callable[[], KeyValueStore] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
         if not refresh_seconds > 0:
@@ -172,7 +174,8 @@ class RingtopApp(App[None], inherit_bindings=False):
         self.failure: Exception | None = None
         self._remarks = remarks
         self._keys = keys_by_action(keymap or {})
-        self._readonly = readonly
+        self._readonly = readonly or look_again is not None
+        self._observing = look_again is not None
         self._ascii_only = ascii_only
         self._refresh_seconds = refresh_seconds
         self._zone = zone
@@ -187,6 +190,7 @@ class RingtopApp(App[None], inherit_bindings=False):
             keys_per_second=keys_per_second,
             zone=zone,
             clock=clock,
+            look_again=look_again,
         )
         self._dashboard = Dashboard()
         self._attention = Attention()
@@ -297,6 +301,7 @@ class RingtopApp(App[None], inherit_bindings=False):
                 delay=max(self._delays, default=0.0),
                 paused=self._paused,
                 readonly=self._readonly,
+                observing=self._observing,
             ),
         )
 
@@ -368,7 +373,7 @@ class RingtopApp(App[None], inherit_bindings=False):
     ) -> bool:
         """Carry out an action, unless it changes something and the dashboard is to look only."""
         if self._readonly and action in _DESTRUCTIVE and self.check_action(str(action), ()):
-            self._complain(ReadOnlyError())
+            self._complain(self._gateway.refusal())
             return True
         return await super().run_action(action, default_namespace, namespaces)
 
@@ -670,6 +675,7 @@ def run_dashboard(
     refresh_seconds: float = 0.5,
     keys_per_second: float | None = None,
     remarks: Sequence[str] = (),
+    look_again: Callable[[], KeyValueStore] | None = None,
 ) -> int:
     """Show the dashboard until the user leaves it; then close the load and the store.
 
@@ -693,6 +699,7 @@ def run_dashboard(
         refresh_seconds=refresh_seconds,
         keys_per_second=keys_per_second,
         remarks=remarks,
+        look_again=look_again,
     )
     problems: list[Exception] = []
     left_keys = False

@@ -253,6 +253,15 @@ def data_option(*, required: bool) -> Callable[[Command], Command]:
     )
 
 
+def observe_option(command: Command) -> Command:
+    """Add the option that asks to look at a data directory and leave it alone."""
+    return click.option(
+        "--observe",
+        is_flag=True,
+        help="Only look at the data directory; another process may have it open.",
+    )(command)
+
+
 def sync_option(command: Command) -> Command:
     """Add the option that says what a write to a data directory survives."""
     return click.option(

@@ -7,6 +7,7 @@ opens: that takes as long as everything else together.
 import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 
 import click
 from click.core import ParameterSource
@@ -32,6 +33,7 @@ from tui.arguments import (
     json_option,
     keys_option,
     load_options,
+    observe_option,
     own_keys_options,
     read_server_id,
     ring_options,
@@ -40,7 +42,14 @@ from tui.arguments import (
 from tui.bench import run_bench
 from tui.bench_report import draw_bench_report
 from tui.data_commands import COMMANDS
-from tui.data_store import RingWishes, differences, known_topology, opened_or_made
+from tui.data_store import (
+    RingWishes,
+    differences,
+    known_topology,
+    observed,
+    opened_or_made,
+    opened_to_observe,
+)
 from tui.fault_bench import FEWEST_REPLICAS, run_fault_bench
 from tui.fault_bench_report import draw_fault_bench_report
 from tui.formatting import counted
@@ -57,7 +66,7 @@ from tui.json_documents import (
 from tui.key_loading import STANDARD_INPUT, load_keys, named
 from tui.keyboard import check_terminal, terminal_streams
 from tui.leftovers import LOAD_KEYS_STAY
-from tui.observation import observe
+from tui.observation import observe as look_at
 from tui.output import console_for_output, look_of, needs_ascii, notice, write_json, write_text
 from tui.plain_frame import draw_frame
 from tui.plan_report import draw_plan_report
@@ -119,6 +128,7 @@ Examples:
   ringtop --keys-from keys.txt          your own keys, one a line
   redis-cli --scan | ringtop --keys-from -
   ringtop --data DIR                    a ring that is kept on disk
+  ringtop --data DIR --observe          a look at one that is open elsewhere
   ringtop --once                        one picture, as text
   ringtop --json | jq .servers          its figures, for scripts
   ringtop plan --servers a,b,c --add d  what a change would move
@@ -146,6 +156,7 @@ can't be used (in use, refused, damaged); 4 its disk failed; 130 interrupted.
 )
 @click.version_option(__version__, prog_name=_PROGRAM, message="%(prog)s %(version)s")
 @data_option(required=False)
+@observe_option
 @sync_option
 @ring_options
 @keys_option
@@ -167,6 +178,7 @@ def ringtop(
     context: click.Context,
     *,
     data: str | None,
+    observe: bool,
     sync: SyncMode,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
@@ -215,9 +227,13 @@ def ringtop(
         seed=seed,
     )
     remarks: list[str] = []
+    look_again: Callable[[], KeyValueStore] | None = None
     opening: AbstractContextManager[KeyValueStore]
     if data is None:
         opening = _store_with(servers, virtual_nodes, replicas, consistency)
+    elif observe:
+        opening = opened_to_observe(data, consistency)
+        look_again = partial(observed, data, consistency)
     else:
         wishes = RingWishes(servers, virtual_nodes, replicas, _given(context))
         known = known_topology(data)
@@ -247,8 +263,9 @@ def ringtop(
                     refresh_seconds=refresh,
                     keys_per_second=keys_per_second,
                     remarks=remarks,
+                    look_again=look_again,
                 )
-        seen = observe(store, load)
+        seen = look_at(store, load)
     if data is not None and with_load:
         notice(LOAD_KEYS_STAY)
     if as_json:
@@ -518,9 +535,15 @@ def _given(context: click.Context) -> frozenset[str]:
 
 def _check_data_options(context: click.Context) -> None:
     """Refuse options that don't go together with a data directory, or not without one."""
+    given = _given(context)
     if context.params["data"] is None:
-        if "sync" in _given(context):
-            raise click.UsageError("--sync is about a data directory: give --data too", context)
+        for name in ("sync", "observe"):
+            if name in given:
+                raise click.UsageError(
+                    f"--{name} is about a data directory: give --data too", context
+                )
+    elif context.params["observe"] and (context.params["with_load"] or "sync" in given):
+        raise click.UsageError("--observe writes nothing: leave --load and --sync out", context)
     elif context.params["keys_from"] is not None:
         raise click.UsageError(
             "--keys-from keeps keys in memory: ringtop import puts them into a data directory",

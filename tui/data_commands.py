@@ -15,7 +15,7 @@ from core.cluster.doctor import DoctorReport
 from core.record import Value
 from core.safe_text import visible
 from core.stripes import STRIPES
-from tui.arguments import data_option, json_option
+from tui.arguments import data_option, json_option, observe_option
 from tui.data_store import DIRECTORY_REFUSED, OPERATION_FAILED, opened
 from tui.doctor_report import DOCTOR_FIELDS, doctor_document, doctor_lines
 from tui.formatting import ascii_only, counted
@@ -55,9 +55,10 @@ characters are spelled out.
 )
 @click.argument("key")
 @data_option(required=True)
-def get(*, key: str, data: str) -> int:
+@observe_option
+def get(*, key: str, data: str, observe: bool) -> int:
     """Print the value of a key."""
-    with opened(data) as store:
+    with opened(data, observe=observe) as store:
         value = store.get(key, None)
     if value is None:
         return ABSENT
@@ -139,10 +140,11 @@ such keys apart.
 @click.option("--prefix", default="", metavar="P", help="Only keys that begin with this.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
 @data_option(required=True)
-def keys(*, prefix: str, limit: int | None, data: str) -> int:
+@observe_option
+def keys(*, prefix: str, limit: int | None, data: str, observe: bool) -> int:
     """List the keys."""
     on_terminal = _is_terminal()
-    with opened(data) as store:
+    with opened(data, observe=observe) as store:
         for number, item in enumerate(store.items(prefix), start=1):
             if limit is not None and number > limit:
                 break
@@ -167,9 +169,13 @@ server is removed there. What has no other replica can't be repaired: store it a
 @click.option("--repair", is_flag=True, help="Put right what can be.")
 @json_option
 @data_option(required=True)
-def doctor(*, repair: bool, as_json: bool, data: str) -> int:
+@observe_option
+@click.pass_context
+def doctor(context: click.Context, *, repair: bool, as_json: bool, data: str, observe: bool) -> int:
     """Look for records that are not as they should be."""
-    with opened(data) as store, shown_progress("Looking", STRIPES) as advance:
+    if repair and observe:
+        raise click.UsageError("--observe changes nothing, and --repair does", context)
+    with opened(data, observe=observe) as store, shown_progress("Looking", STRIPES) as advance:
         report = store.doctor(
             repair=repair, advance=lambda done: advance(done, f"{done / STRIPES:.0%}")
         )
@@ -201,12 +207,16 @@ status says so.
 @click.argument("file", default=STANDARD_STREAM)
 @click.option("--prefix", default="", metavar="P", help="Only keys that begin with this.")
 @data_option(required=True)
-def export(*, file: str, prefix: str, data: str) -> int:
+@observe_option
+def export(*, file: str, prefix: str, data: str, observe: bool) -> int:
     """Write keys and values as lines of JSON."""
     # Whoever is shown the lines has no use for a bar that is drawn over them.
     seen = file == STANDARD_STREAM and _is_terminal()
     written = 0
-    with opened(data) as store, _progress("Exporting", len(store), hidden=seen) as advance:
+    with (
+        opened(data, observe=observe) as store,
+        _progress("Exporting", len(store), hidden=seen) as advance,
+    ):
         with exported(file) as write_line:
             for item in store.items(prefix):
                 write_line(encode_line(item))

@@ -122,9 +122,36 @@ def opened_or_made(
         yield store
 
 
+def observed(path: str, consistency: Consistency = Consistency.STRONG) -> KeyValueStore:
+    """Open a data directory to look at it, which another process may have open.
+
+    Raises:
+        StoreError: it can't be read, or is not there.
+    """
+    return KeyValueStore(data_dir=path, observe=True, consistency=consistency)
+
+
 @contextmanager
-def opened(path: str) -> Iterator[KeyValueStore]:
+def opened_to_observe(path: str, consistency: Consistency) -> Iterator[KeyValueStore]:
+    """Open a data directory to look at it; close it at the end.
+
+    Raises:
+        OperationFailedError: an error of the store went through.
+        UnusableDirectoryError: it can't be read, or is not there.
+    """
+    with _refusals_told():
+        store = observed(path, consistency)
+    with _closed_at_the_end(store):
+        yield store
+
+
+@contextmanager
+def opened(path: str, *, observe: bool = False) -> Iterator[KeyValueStore]:
     """Open a data directory that is there; close it at the end.
+
+    Args:
+        path: the directory.
+        observe: whether to look only, beside another process that may have it open.
 
     Raises:
         OperationFailedError: an error of the store went through, or it could not be closed.
@@ -136,7 +163,7 @@ def opened(path: str) -> Iterator[KeyValueStore]:
             "ringtop --data DIR --once makes one"
         )
     with _refusals_told():
-        store = KeyValueStore(data_dir=path)
+        store = KeyValueStore(data_dir=path, observe=observe)
     with _closed_at_the_end(store):
         yield store
 

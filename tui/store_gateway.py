@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import ParamSpec, TypeVar
 
@@ -18,8 +18,8 @@ from core.clock import Clock, SystemClock
 from core.cluster.failover import CrashPreview
 from core.cluster.migration import MigrationState
 from core.cluster.plan import Plan
-from core.cluster.snapshot import KeyPlacement, ServerState
-from core.errors import NoServersError, StoreError, UnknownServerError
+from core.cluster.snapshot import KeyPlacement, ServerState, StoreSnapshot
+from core.errors import NoServersError, ObservingError, StoreError, UnknownServerError
 from core.servers.faults import FaultInjector
 from core.store import KeyValueStore
 from core.workload.key_space import KEY_PREFIX, is_load_key
@@ -46,6 +46,9 @@ Answer = KeyPlacement | PositionPlacement | StoreError
 
 # Over how long rates and percentiles of the load are taken: less would jump about.
 _LOAD_SECONDS = 1.0
+# How often a store that is observed is opened anew, and how much longer than that took.
+_LOOK_SECONDS = 1.0
+_LOOK_SHARE = 10
 # One command may wait for a load that is being prepared while another ends it, and plans wait for
 # servers that were made slow while another command heals them.
 _COMMANDS_AT_ONCE = 6
@@ -139,6 +142,8 @@ class StoreGateway:
         keys_per_second: how fast a migration moves at most; None for no limit.
         zone: whose time of day is shown; None for this machine's.
         clock: when frames are handed over.
+        look_again: opens the store anew, which is done every now and then; None for a store that
+            need not be, because it is not only observed. The last one is closed by `close`.
     """
 
     def __init__(
@@ -152,12 +157,14 @@ class StoreGateway:
         keys_per_second: float | None = None,
         zone: tzinfo | None = None,
         clock: Clock | None = None,
+        look_again: Callable[[], KeyValueStore] | None = None,
     ) -> None:
         self._store = store
         self._load = load
         self._on_frame = on_frame
         self._on_error = on_error
-        self.readonly = readonly
+        self.readonly = readonly or look_again is not None
+        self._look_again = look_again
         self._keys_per_second = keys_per_second
         self._zone = zone
         self._clock: Clock = clock if clock is not None else SystemClock()
@@ -168,6 +175,8 @@ class StoreGateway:
         self._question: Question | None = None
         self._thread: threading.Thread | None = None
         self._commands: ThreadPoolExecutor | None = None
+        self._look_at = self._clock.monotonic() + _LOOK_SECONDS
+        self._outdated: str | None = None
         self._folding = threading.Lock()
         self._view: DashboardView | None = None
         self._loads: deque[LoadSnapshot] = deque()
@@ -202,6 +211,8 @@ class StoreGateway:
             self._thread.join()
         if self._commands is not None:
             self._commands.shutdown(wait=True, cancel_futures=True)
+        if self._look_again is not None:
+            self._store.close()
 
     def request(self) -> bool:
         """Ask for a frame; False if one is on its way still, and this one is skipped."""
@@ -225,9 +236,10 @@ class StoreGateway:
     def frame(self) -> Frame:
         """Take a frame now. O(servers x stripes), and more when the ring changes."""
         with self._folding:
+            self._renew()
             with right_of_way:
                 load = self._load_now()
-                self._view = fold(self._store.snapshot(), load, self._view, zone=self._zone)
+                self._view = fold(self._snapshot(), load, self._view, zone=self._zone)
             question = self._question
             # A server that is slow keeps this thread waiting, and must not keep the load.
             lookup = None
@@ -428,6 +440,31 @@ class StoreGateway:
         found = (item.key for item in self._store.items(KEY_PREFIX))
         return (key for key in found if is_load_key(key))
 
+    def _renew(self) -> None:
+        """Look at a store that is only observed anew, when that is due.
+
+        What takes long is done less often.
+        """
+        began = self._clock.monotonic()
+        if self._look_again is None or began < self._look_at:
+            return
+        try:
+            before, self._store = self._store, self._look_again()
+        except StoreError as error:
+            # Whoever holds it may be about to leave, or to come back.
+            self._outdated = f"out of date: {error}"
+        else:
+            self._outdated = None
+            before.close()
+        now = self._clock.monotonic()
+        self._look_at = now + max(_LOOK_SECONDS, (now - began) * _LOOK_SHARE)
+
+    def _snapshot(self) -> StoreSnapshot:
+        snapshot = self._store.snapshot()
+        if self._outdated is None or snapshot.storage is None:
+            return snapshot
+        return replace(snapshot, storage=replace(snapshot.storage, trouble=self._outdated))
+
     def _is_down(self, server_id: str) -> bool:
         return any(
             server.server_id == server_id and server.state is ServerState.DOWN
@@ -444,6 +481,10 @@ class StoreGateway:
             raise UnknownServerError(server_id)
         return faults
 
+    def refusal(self) -> StoreError:
+        """Return why changes are refused."""
+        return ReadOnlyError() if self._look_again is None else ObservingError()
+
     def _refuse_if_readonly(self) -> None:
         if self.readonly:
-            raise ReadOnlyError
+            raise self.refusal()

@@ -121,7 +121,7 @@ def _troubles(snapshot: StoreSnapshot) -> dict[str, str]:
     }
     storage = snapshot.storage
     if storage is not None and storage.trouble is not None:
-        troubles.setdefault("journal", storage.trouble)
+        troubles.setdefault("this view" if storage.observing else "journal", storage.trouble)
     return troubles
 
 
