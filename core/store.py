@@ -200,7 +200,7 @@ class KeyValueStore(HotPath):
             versions = RefusedVersions()
             replication_factor = topology.replication_factor
             ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
-            self._storage = Storage(str(observed.directory.path), sync, observing=True)
+            self._storage = Storage(str(observed.directory.path), "", observing=True)
         elif data_dir is not None:
             disk, topology = open_disk(
                 data_dir,

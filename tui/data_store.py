@@ -114,7 +114,7 @@ def opened_or_made(
     """
     with _refusals_told():
         if known_topology(path) is None:
-            _make(path, wishes)
+            make_directory(path, wishes)
         store = KeyValueStore(
             data_dir=path, sync=sync, consistency=consistency, faults=FaultInjector()
         )
@@ -168,7 +168,7 @@ def opened(path: str, *, observe: bool = False) -> Iterator[KeyValueStore]:
         yield store
 
 
-def _make(path: str, wishes: RingWishes) -> None:
+def make_directory(path: str, wishes: RingWishes) -> None:
     """Make a data directory with all of its servers, or nothing of it.
 
     At once, where each join of a running store notes every range that moves.

@@ -64,7 +64,8 @@ class Storage:
 
     Attributes:
         path: the data directory, absolute.
-        sync: ``everysec`` or ``always``: what a write has survived when it returns.
+        sync: ``everysec`` or ``always``: what a write has survived when it returns. Empty for who
+            observes: it writes nothing.
         observing: whether another process may hold it, and this one only looks.
         trouble: what keeps its journal from being written, and what to do; None if nothing does.
     """

@@ -53,7 +53,7 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
     if screen.paused:
         parts.append(part(" PAUSED ", look.tone(Tone.WARNING) + _FLAG))
     if screen.observing:
-        parts.append(part(" OBSERVING ", _FLAG, 2))
+        parts.append(part(" OBSERVING ", _FLAG, 1))
     elif screen.readonly:
         parts.append(part(" READ ONLY ", _FLAG, 2))
     if not status.servers:

@@ -150,7 +150,7 @@ def storage_words(storage: Storage, limit: int) -> str:
 
     Of a path that is too long the end is shown.
     """
-    how = f", {storage.sync}" + (", observed" if storage.observing else "")
+    how = ", observed" if storage.observing else f", {storage.sync}"
     path = visible(storage.path, len(storage.path) * 10)
     room = max(2, limit - len(how))
     while cell_len(path) > room:
