@@ -202,6 +202,11 @@ class KeyValueStore(HotPath):
             ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
             self._storage = Storage(str(observed.directory.path), "", observing=True)
         elif data_dir is not None:
+            if create_server is not None or hash_function is not murmur3:
+                raise InvalidOptionError(
+                    "a data directory has servers of its own, and positions by murmur3: "
+                    "leave create_server and hash_function out"
+                )
             disk, topology = open_disk(
                 data_dir,
                 sync=sync,
@@ -216,11 +221,11 @@ class KeyValueStore(HotPath):
         self._shards = Shards(
             hash_function, self._factory(create), replication_factor or 1, level, hints_kept
         )
-        if disk is not None:
-            self._sync_disk = partial(disk.sync, self._shards)
-            self._trouble_of_disk = lambda: disk.journal.trouble
         self._events = EventLog()
-        time = SteadyTime(self._clock)
+        time = SteadyTime(self._clock, 0 if disk is None else disk.journal.time_noted)
+        if disk is not None:
+            self._sync_disk = lambda: disk.sync(self._shards, time.now_ms())
+            self._trouble_of_disk = lambda: disk.journal.trouble
         yield_to = yield_point or _go_on
         replication = Replication(self._shards, yield_to, self._wake, self._watch)
         mover = RangeMover(self._shards, replication, persistence, yield_to)
@@ -255,6 +260,7 @@ class KeyValueStore(HotPath):
         )
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
+            faults.on_crash(self.crash_server)
         super().__init__(
             hash_function,
             self._shards.routing.slots,
@@ -503,16 +509,24 @@ class KeyValueStore(HotPath):
 
     # Keys
 
-    def get_with_version(self, key: str) -> tuple[Value, int] | None:
+    def get_with_version(
+        self, key: str, *, read_level: Level | str | None = None
+    ) -> tuple[Value, int] | None:
         """Return the value of `key` and its version, for `set(expected_version=...)`; or None.
 
         Every write gives a key a greater version. O(1).
 
+        Args:
+            key: the key.
+            read_level: how many replicas to ask; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        record = self._read(key)
+        record = self._read(key, read_level)
         if record is None or record[VALUE] is None:
             return None
         return record[VALUE], record[VERSION]
@@ -543,35 +557,51 @@ class KeyValueStore(HotPath):
             self._replication.write_locked(Entry(position, key, gone), level)
         return not self._time.expired(record)
 
-    def expire(self, key: str, seconds: float) -> bool:
+    def expire(self, key: str, seconds: float, *, write_level: Level | str | None = None) -> bool:
         """Let `key` be absent `seconds` from now; False if it has no value. O(log keys).
 
+        Args:
+            key: the key.
+            seconds: above 0.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
-            InvalidOptionError: `seconds` is not above 0.
-            QuorumError: fewer replicas acknowledged it than the store's level asks for.
+            InvalidOptionError: `seconds` is not above 0, or the level is unknown.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        return self._set_expiry(key, self._expires_at(seconds))
+        return self._set_expiry(key, self._expires_at(seconds), write_level)
 
-    def persist(self, key: str) -> bool:
+    def persist(self, key: str, *, write_level: Level | str | None = None) -> bool:
         """Keep `key` for ever; False if it has no value, or was kept for ever already. O(1).
 
+        Args:
+            key: the key.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
-            QuorumError: fewer replicas acknowledged it than the store's level asks for.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        return self._set_expiry(key, NEVER_EXPIRES)
+        return self._set_expiry(key, NEVER_EXPIRES, write_level)
 
-    def ttl(self, key: str) -> float | None:
+    def ttl(self, key: str, *, read_level: Level | str | None = None) -> float | None:
         """Return after how many seconds `key` is absent; None without a limit, or without it. O(1).
 
+        Args:
+            key: the key.
+            read_level: how many replicas to ask; None for the store's own level.
+
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        record = self._read(key)
+        record = self._read(key, read_level)
         if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
             return None
         return (record[EXPIRES_AT] - self._time.now_ms()) / 1_000
@@ -599,48 +629,88 @@ class KeyValueStore(HotPath):
         """
         return run_transaction(self._committer, function, retries)
 
-    def exists(self, key: str) -> bool:
+    def exists(self, key: str, *, read_level: Level | str | None = None) -> bool:
         """Return whether `key` has a value. O(1).
+
+        Args:
+            key: the key.
+            read_level: how many replicas to ask; None for the store's own level.
 
         Raises:
             InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas answered than the level asks for.
+            ServerUnavailableError: no replica answers that is known to be up to date.
         """
-        return self.get(key, None) is not None
+        return self.get(key, None, read_level=read_level) is not None
 
-    def get_many(self, keys: Iterable[str]) -> dict[str, Value]:
+    def get_many(
+        self, keys: Iterable[str], *, read_level: Level | str | None = None
+    ) -> dict[str, Value]:
         """Return the values of those `keys` that have one. Each key is read on its own.
+
+        Args:
+            keys: the keys.
+            read_level: how many replicas of each to ask; None for the store's own level.
 
         Raises:
             InvalidKeyError: one of them could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas of one answered than the level asks for.
+            ServerUnavailableError: no replica of one answers that is known to be up to date.
         """
-        get = self.get
+        get: Callable[[str], Value | None]
+        get = self.get if read_level is None else partial(self.get, read_level=read_level)
         return {key: value for key in keys if (value := get(key)) is not None}
 
-    def set_many(self, items: Mapping[str, Value] | Iterable[tuple[str, Value]]) -> int:
+    def set_many(
+        self,
+        items: Mapping[str, Value] | Iterable[tuple[str, Value]],
+        *,
+        write_level: Level | str | None = None,
+    ) -> int:
         """Store each value under its key; return how many were stored.
 
         All keys and values are checked first. Each is then written on its own: another thread may
         see some of them before the others.
 
+        Args:
+            items: keys and values.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
+
         Raises:
             InvalidKeyError: one could not be a key; nothing was stored.
+            InvalidOptionError: the level is unknown; nothing was stored.
             InvalidValueError: one could not be a value; nothing was stored.
             NoServersError: the ring has no server.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were stored.
         """
         pairs = items.items() if isinstance(items, Mapping) else items
         checked = [(checked_key(key), checked_value(value)) for key, value in pairs]
+        put = self.set
+        if write_level is not None:
+            put = partial(put, write_level=_checked_level(write_level))
         for key, value in checked:
-            self.set(key, value)
+            put(key, value)
         return len(checked)
 
-    def remove_many(self, keys: Iterable[str]) -> int:
+    def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
         """Remove each of `keys`; return how many had a value. Each is removed on its own.
+
+        Args:
+            keys: the keys.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
 
         Raises:
             InvalidKeyError: one of them could not be a key; nothing was removed.
+            InvalidOptionError: the level is unknown; nothing was removed.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were removed.
         """
+        level = None if write_level is None else _checked_level(write_level)
         checked = [checked_key(key) for key in keys]
-        return sum(self.remove(key) for key in checked)
+        return sum(self.remove(key, write_level=level) for key in checked)
 
     def keys(self, prefix: str = "", limit: int | None = None) -> list[str]:
         """Return the keys that begin with `prefix`, in ring order, the first `limit` of them.
@@ -899,7 +969,8 @@ class KeyValueStore(HotPath):
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 
-    def _set_expiry(self, key: str, expires_at: int) -> bool:
+    def _set_expiry(self, key: str, expires_at: int, write_level: Level | str | None) -> bool:
+        level = None if write_level is None else _checked_level(write_level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
@@ -910,7 +981,7 @@ class KeyValueStore(HotPath):
                 return False
             self._watch(key, expires_at)
             record = (current[VALUE], next(self._versions), expires_at)
-            self._replication.write_locked(Entry(position, key, record))
+            self._replication.write_locked(Entry(position, key, record), level)
         return True
 
     def _expires_at(self, seconds: object) -> int:

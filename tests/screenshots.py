@@ -13,6 +13,7 @@ from pathlib import Path
 
 os.environ["TEXTUAL_ANIMATIONS"] = "none"  # before Textual is imported
 
+from tests.tui.piloting import settle
 from tests.tui.scenes import Scene
 from tui.app import RingtopApp
 
@@ -67,7 +68,7 @@ async def draw(picture: Picture) -> str:
         picture.prepare(scene, app)
         scene.pass_time(app, frames=1)
         await pilot.press(*picture.keys)
-        await pilot.pause()
+        await settle(pilot)
         svg = app.export_screenshot(title="ringtop")
     scene.store.close()
     # The exporter makes up a new id for each picture.

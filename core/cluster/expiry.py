@@ -29,15 +29,17 @@ class SteadyTime:
     for the monotonic clock to say. So a wall clock that is set, back or forward, neither revives a
     key nor ends it early nor holds its time: a key set for ten seconds is there for ten seconds.
     (The wall clock without its steps back lost: after one, no time passed until it had caught up.)
-    A clock that was wrong when the store was opened stays so until it is opened again.
+    A clock that was wrong when the store was opened stays so until it is opened again; and a store
+    that was on disk before begins no earlier than it had come to then.
 
     Thread safety: any thread may call it; nothing is changed.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, not_before_ms: int = 0) -> None:
         self._monotonic = clock.monotonic
         # Half a millisecond more, so that what is cut off is rounded.
-        self._base_ms = clock.now_ms() - clock.monotonic() * 1_000 + 0.5
+        now_ms = max(clock.now_ms(), not_before_ms)
+        self._base_ms = now_ms - clock.monotonic() * 1_000 + 0.5
 
     def now_ms(self) -> int:
         """Return milliseconds since 1970-01-01 UTC; never less than before."""

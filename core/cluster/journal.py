@@ -38,6 +38,7 @@ from core.cluster.journal_codec import (
     JOURNAL_FORMAT,
     MOVE,
     TALLIES,
+    TIME,
     VERSIONS,
     DamagedNoteError,
     LaterFormatError,
@@ -205,7 +206,7 @@ class Journal:
         """
         with self._writing():
             pass
-        self.sync()
+        self._make_durable()
 
     def close(self, *, clean: bool) -> None:
         """Close it. May be called again.
@@ -226,7 +227,7 @@ class Journal:
                 return
             with self._failures_told():
                 try:
-                    self._end_locked(database, clean=clean and self._failure is None)
+                    self._end_locked(database, clean=clean)
                 finally:
                     database.close()
                     self._restrict()
@@ -266,9 +267,27 @@ class Journal:
             # Another thread may have reserved more, which is not on the disk yet.
             self._reserving = max(limit, self._reserving)
             operations.append(self._put(VERSIONS, encode_number(self._reserving)))
-        self.sync()
+        self._make_durable()
         with self._lock:
             self._versions = max(limit, self._versions)
+
+    # The time
+
+    @property
+    def time_noted(self) -> int:
+        """The latest time that was noted, in milliseconds since 1970-01-01 UTC; 0 without one.
+
+        Raises:
+            CorruptJournalError: it is not what was written.
+        """
+        with self._reading() as database, self._damage_told(TIME):
+            payload = self._payload_of(database, TIME)
+            return 0 if payload is None else decode_number(payload)
+
+    def note_time(self, now_ms: int) -> None:
+        """Note what time it is, so that no later process takes it for earlier."""
+        with self._writing() as operations:
+            operations.append(self._put(TIME, encode_number(now_ms)))
 
     # Moves of a migration
 
@@ -298,12 +317,22 @@ class Journal:
                 change(move.low, move.high)
         return spans.as_list()
 
+    def last_move(self) -> Move | None:
+        """Return what was noted last of a migration; None if nothing was. O(notes).
+
+        Raises:
+            CorruptJournalError: a note is not what was written.
+        """
+        with self._damage_told(MOVE):
+            notes = self._notes(MOVE)
+            return decode_move(notes[-1][1]) if notes else None
+
     def forget_moves(self) -> None:
         """Forget all moves, at once: their migration is over. Durable. O(notes)."""
         with self._writing() as operations:
             found = self._open_one().items(self._engine.RECORDS, MOVE, end_of(MOVE))
             operations.extend((self._engine.RECORDS, key, None) for key, _ in found)
-        self.sync()
+        self._make_durable()
 
     # Commits of transactions
 
@@ -325,7 +354,7 @@ class Journal:
             with self._writing() as operations:
                 operations.append(deletion)
             if self._always:
-                self.sync()
+                self._make_durable()
         except BaseException:
             self._owe(deletion)
             raise
@@ -347,9 +376,19 @@ class Journal:
     def sync(self) -> None:
         """Return once everything that was written before is on the disk.
 
+        Also the time when a journal that could not be written tries again, and when the mode of new
+        files is set.
+
         Raises:
             StorageError: its disk can't be written; nobody knows what of it is there.
         """
+        self._make_durable()
+        self._restrict()
+
+    # Inside: writing
+
+    def _make_durable(self) -> None:
+        """Return once everything that was written before, and what is owed, is on the disk."""
         with self._lock:
             self._make_writable_locked()
             if self._owed:
@@ -357,8 +396,6 @@ class Journal:
                     self._write_locked([])
             written = self._written
         self._group.through(written)
-
-    # Inside: writing
 
     def _note(self, kind: bytes, payload: bytes, *, durable: bool) -> int:
         """Write a note with the next number of its kind, and return that."""
@@ -369,7 +406,7 @@ class Journal:
                 key = numbered(kind, number)
                 operations.append(self._put(key, payload))
             if durable:
-                self.sync()
+                self._make_durable()
         except BaseException:
             if key is not None:  # else it was not tried to write it
                 self._owe((self._engine.RECORDS, key, None))

@@ -33,6 +33,7 @@ JOURNAL_FORMAT: Final = 1
 CLEAN: Final = b"clean"
 TALLIES: Final = b"tallies"
 VERSIONS: Final = b"versions"
+TIME: Final = b"time"
 MOVE: Final = b"move"
 COMMIT: Final = b"commit"
 

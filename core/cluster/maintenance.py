@@ -66,13 +66,16 @@ class Maintenance:
                 self._thread.start()
 
     def stop(self) -> None:
-        """Stop for good, and wait until the thread has ended."""
+        """Stop for good, wait until the thread has ended, and put everything on the disk."""
         with self._lock:
             self._stopped = True
             thread = self._thread
         self._work.set()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
+        if self._sync is not None:
+            with suppress(StoreError):  # closing the servers tells what could not be written
+                self._sync()
 
     def run_once(self) -> bool:
         """Do one small piece of each work; return whether more could be done at once."""

@@ -329,20 +329,21 @@ class Membership:
 
     def _begin(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> None:
         """Change the ring as planned, and everything that has to be there before keys move."""
+        last_leaves = not plan.after.weights
+        if last_leaves:  # first: from then on no key can come in that would go with it
+            self._assign_every_position(plan.after)
         if plan.kind is ChangeKind.ADD:
             self._shards.open_server(plan.server_id)
         try:
             self._persistence.change_begins(plan, force=force, keys_per_second=keys_per_second)
         except StoreError:
+            if last_leaves:
+                self._assign_every_position(plan.before)
             if plan.kind is ChangeKind.ADD:
                 self._shards.close_server(plan.server_id)
             raise
-        if not (plan.before.weights and plan.after.weights):
-            try:
-                self._assign_every_position(plan)
-            except StoreError:
-                self._persistence.change_ended(plan.before)
-                raise
+        if not plan.before.weights:
+            self._assign_every_position(plan.after)
         if plan.kind is ChangeKind.REMOVE:
             self._shards.replicas[plan.server_id].given_up = force
         self._change_ring(plan, forward=True)
@@ -363,17 +364,17 @@ class Membership:
         else:
             self.ring.remove_server(plan.server_id)
 
-    def _assign_every_position(self, plan: Plan) -> None:
+    def _assign_every_position(self, view: RingView) -> None:
         """Give the whole ring to its first server, or take it from its last, at one moment.
 
         Raises:
             LastServerError: it is taken from the last server, which holds keys.
         """
-        owners = plan.after.servers
+        owners = view.servers
         with self._shards.moving, self._shards.all_stripes():
             keys = self._shards.routing.total_keys()
             if keys and not owners:
-                raise LastServerError(plan.server_id, keys)
+                raise LastServerError(self.ring.view.servers[0], keys)
             self._shards.routing.assign(0, LAST_POSITION, owners)
 
     def _finish(self, migration: Migration) -> None:

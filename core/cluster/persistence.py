@@ -14,7 +14,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from itertools import count
 from typing import Final, Protocol
@@ -157,16 +157,18 @@ class OnDisk:
         try:
             yield
         finally:
-            self.journal.end_commit(number)
+            with suppress(ServerFailedError):  # it was applied, and the journal makes up for this
+                self.journal.end_commit(number)
 
-    def sync(self, shards: Shards) -> None:
-        """Put everything on the disk that was written before.
+    def sync(self, shards: Shards, now_ms: int) -> None:
+        """Put everything on the disk that was written before, and what time it is.
 
         The journal first: a transaction that it has for finished was applied before that.
 
         Raises:
             ServerFailedError: one of the servers failed; the others were synced.
         """
+        self.journal.note_time(now_ms)
         self.journal.sync()
         failure: ServerFailedError | None = None
         for replica in list(shards.replicas.values()):

@@ -9,6 +9,7 @@ newest record of each key winning, and the keys are counted.
 
 from collections.abc import Sequence
 
+from core.cluster.journal import Journal
 from core.cluster.membership import Membership, after_of
 from core.cluster.persistence import OnDisk, restore_tallies
 from core.cluster.plan import ChangeKind
@@ -48,6 +49,8 @@ def reopen(
     if disk.journal.clean and tallies is not None:
         restore_tallies(shards.routing, tallies)
     else:
+        if change is not None:
+            _bring_along(disk.journal, ring, change, shards)
         _make_good(shards, replication)
     disk.journal.mark_unclean()
     membership.reopen(change, moved)
@@ -89,6 +92,28 @@ def _apply(shards: Shards, entries: Sequence[Entry]) -> None:
     for entry in entries:
         for replica in shards.routing.at(entry.position).replicas:
             replica.server.apply(entry)
+
+
+def _bring_along(journal: Journal, ring: HashRing, change: PendingChange, shards: Shards) -> None:
+    """Give the owners of what moved last whatever is newer where it came from.
+
+    Writing down that it moved may have failed, and the note be there all the same: then writes went
+    on to the old owners.
+    """
+    last = journal.last_move()
+    if last is None:
+        return
+    views = [ring.view, after_of(ring, change)]
+    old = views[1 if last.back else 0]
+    for segment in list(shards.routing.segments(last.low, last.high)):
+        inner, behind = old.replicas_between(segment.low, segment.high, shards.replication_factor)
+        sources = {owner for _, owners in [*inner, (0, behind)] for owner in owners}
+        for server_id in sources - set(segment.owners):
+            if server_id not in shards.replicas:
+                continue
+            entries = shards.replicas[server_id].server.scan(segment.low, segment.high)
+            for owner in segment.owners:
+                shards.replicas[owner].server.apply_many(entries)
 
 
 def _make_good(shards: Shards, replication: Replication) -> None:

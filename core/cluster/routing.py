@@ -74,6 +74,7 @@ class Route:
         direct: whether a write may go straight into `records` and `others`, because every owner is
             current and can't fail.
         others: the records of the owners beside the primary, for a direct writer.
+        well: whether every owner is current.
         tally: how many keys there are in the parts of the stripe with these owners.
         counters: the counters of the reader, or of the primary.
         segments: in a split route, the highest position of each part and its route; else None.
@@ -92,6 +93,7 @@ class Route:
         "replicas",
         "segments",
         "tally",
+        "well",
     )
 
     def __init__(
@@ -106,7 +108,9 @@ class Route:
         tally: KeyTally | None = None,
         segments: "tuple[tuple[int, Route], ...] | None" = None,
         refusal: type[StoreError] | None = None,
+        well: bool = False,
     ) -> None:
+        self.well = well
         self.records = records if records is not None else {}
         self.fetch = fetch
         self.owners = owners
@@ -277,6 +281,7 @@ class RoutingTable:
             route = Route(
                 reader.server.records(stripe) if reader is not None else None,
                 fetch=durable.get if durable is not None else None,
+                well=all(replica.current(stripe) for replica in replicas),
                 owners=owners,
                 replicas=replicas,
                 reader=reader,

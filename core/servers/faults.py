@@ -1,7 +1,7 @@
 """Servers that misbehave on demand: for tests, for the dashboard, and for people who want to learn.
 
 A fault is something that a real server does: it is slow, it fails now and then, it can't be
-reached. (A crash is the store's to tell: `KeyValueStore.crash_server`.)
+reached. A crash is more than that: what the server held is gone. The store itself carries it out.
 """
 
 import threading
@@ -41,7 +41,7 @@ NO_FAULTS = Faults()
 
 
 class FaultInjector:
-    """Makes servers slow, failing or unreachable, while a store uses them.
+    """Makes servers slow, failing or unreachable, or crash, while a store uses them.
 
     Thread safety: any thread may call any method. `_lock` guards `_faults`.
 
@@ -57,6 +57,18 @@ class FaultInjector:
         self._lock = threading.Lock()
         self._faults: dict[str, Faults] = {}
         self._on_change: list[Callable[[str], None]] = []
+        self._on_crash: list[Callable[[str], bool]] = []
+
+    def crash(self, server_id: str) -> bool:
+        """Let the server crash, as `KeyValueStore.crash_server` does.
+
+        It is no fault that could be healed: `KeyValueStore.recover_server` brings the server back.
+
+        Returns:
+            False if no store that has this injector knows the server, or it is down already.
+        """
+        crashed = [crash(server_id) for crash in self._on_crash]
+        return any(crashed)
 
     def slow(self, server_id: str, seconds: float) -> None:
         """Let each call of the server take `seconds` longer; 0 ends that.
@@ -101,6 +113,10 @@ class FaultInjector:
     def on_change(self, tell: Callable[[str], None]) -> None:
         """Have `tell` called with a server's id whenever its faults change."""
         self._on_change.append(tell)
+
+    def on_crash(self, crash: Callable[[str], bool]) -> None:
+        """Have `crash` called with the id of a server that is to crash."""
+        self._on_crash.append(crash)
 
     def before_call(self, server_id: str) -> None:
         """Be slow, or fail, as the server's faults say.

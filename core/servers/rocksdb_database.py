@@ -10,7 +10,8 @@ What rocksdict does, as measured with 0.3.29; the server is built around it:
   stalled write would stop the whole process. `flush_wal`, `flush` and `close` release it.
 - A database is closed when all that hangs on it is gone: each family, handle and iterator. What is
   used after `close` raises `DbClosedError`, and `RuntimeError` while another thread closes it.
-- An iterator that comes upon a damaged block ends as if there were nothing more.
+- `items()` and `keys()` end at a damaged block as if there were nothing more; `iter()` can be asked
+  for its status. Iterators of a `Snapshot` do not keep to the snapshot.
 """
 
 import os
@@ -19,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final, cast
+from typing import Final
 
 import rocksdict
 
@@ -82,7 +83,7 @@ class Database:
     """
 
     def __init__(self, path: Path, *, observing: bool = False) -> None:
-        options = _options_for(_WRITE_BUFFER_BYTES)
+        options = server_options()
         small = _options_for(_SMALL_WRITE_BUFFER_BYTES)
         access = rocksdict.AccessType.read_write()
         if observing:
@@ -135,30 +136,27 @@ class Database:
         options = rocksdict.ReadOptions()
         if high is not None:
             options.set_iterate_upper_bound(high)
-        snapshot = self._families[family].snapshot()
-        found = cast(Iterator[tuple[bytes, bytes]], snapshot.items(from_key=low, read_opt=options))
-        after = low
+        iterator = self._families[family].iter(options)
         try:
-            for key, value in found:
-                yield key, value
-                after = key + b"\0"
-            _check_end(snapshot, after, options)
+            iterator.seek(low)
+            while iterator.valid():
+                yield iterator.key(), iterator.value()
+                iterator.next()
+            iterator.status()
         finally:
-            del found, snapshot  # a traceback would keep them, and with them the database open
+            del iterator  # a traceback would keep it, and with it the database open
 
     def keys(self, family: str) -> Iterator[bytes]:
         """Yield all keys of a family, as they are now. Otherwise as `items`."""
-        options = rocksdict.ReadOptions()
-        snapshot = self._families[family].snapshot()
-        found = cast(Iterator[bytes], snapshot.keys(read_opt=options))
-        after = b""
+        iterator = self._families[family].iter()
         try:
-            for key in found:
-                yield key
-                after = key
-            _check_end(snapshot, after + b"\0" if after else b"", options)
+            iterator.seek_to_first()
+            while iterator.valid():
+                yield iterator.key()
+                iterator.next()
+            iterator.status()
         finally:
-            del found, snapshot
+            del iterator
 
     def flush_log(self) -> None:
         """Return once all that was written before is in the log on the disk."""
@@ -200,21 +198,14 @@ def _links_to(path: Path) -> Iterator[Path]:
         yield Path(links)
 
 
-def _check_end(snapshot: rocksdict.Snapshot, after: bytes, options: rocksdict.ReadOptions) -> None:
-    """Raise what ended an iterator, if it was not the end of its range."""
-    iterator = snapshot.iter(options)
-    try:
-        iterator.seek(after)
-        if iterator.valid():
-            raise OSError("reading a range ended early")
-        iterator.status()
-    finally:
-        del iterator, snapshot
-
-
 def destroy(path: Path) -> None:
     """Remove a closed database, and nothing else that may lie in its directory."""
     rocksdict.Rdict.destroy(str(path), rocksdict.Options(raw_mode=True))
+
+
+def server_options() -> rocksdict.Options:
+    """Return the options of a server's records, for who measures what RocksDB itself takes."""
+    return _options_for(_WRITE_BUFFER_BYTES)
 
 
 def is_engine_error(error: Exception) -> bool:
@@ -265,6 +256,11 @@ _ADVICE: Final[Sequence[tuple[Sequence[str], type[StorageError], str]]] = (
         ("Permission denied", "Read-only file system", "Operation not permitted"),
         StorageError,
         "its directory can't be written: see its owner and how it is mounted",
+    ),
+    (
+        ("Write stall",),
+        StorageError,
+        "its disk is too slow for what is written: it writes again once it has caught up",
     ),
     (
         ("Corruption", "checksum"),

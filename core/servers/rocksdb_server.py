@@ -91,7 +91,8 @@ _STALL_STEP_SECONDS: Final = 0.001
 _SPARE_BYTES: Final = 4 << 20
 # A write has to know what it takes the place of. To ask RocksDB costs as much as the write itself,
 # or more (1 to 3 us); to remember it for keys that were written last, 0.2 us. Of these it keeps
-# this many to twice as many, each in about 150 bytes: at most 5 MB.
+# this many to twice as many, each in about 150 bytes: at most 5 MB. An overwrite takes 1.8 times a
+# bare `put` of RocksDB where it is remembered, and 2.7 times where it is not.
 _KNOWN_KEYS: Final = 16_384
 # How many keys are discarded in one atomic write, and so at most without a pause for others.
 _KEYS_PER_BATCH: Final = 500

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from tests.benchmarks import join, operations, screen
+from tests.benchmarks import durable, join, operations, screen
 from tests.benchmarks.compiled import core_is_compiled
 from tests.benchmarks.measure import Figure
 
@@ -18,6 +18,7 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "operations": operations.figures,
     "join": join.figures,
     "screen": screen.figures,
+    "durable": durable.figures,
 }
 
 

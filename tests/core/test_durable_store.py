@@ -14,10 +14,13 @@ from core import (
     InvalidOptionError,
     Item,
     KeyValueStore,
+    LastServerError,
     ManualClock,
-    MigrationState,
+    MigrationFailedError,
+    NoServersError,
     RecoveryFinished,
     ServerCrashed,
+    StorageError,
 )
 from core.servers.record_codec import disk_key_of
 
@@ -113,6 +116,27 @@ def test_what_expires_does_so_after_a_restart(opened: Open) -> None:
     again.check_invariants()
 
 
+def test_a_clock_that_was_set_back_between_two_runs_revives_nothing(opened: Open) -> None:
+    clock = ManualClock()
+    store = filled(opened, clock=clock, background=False)
+    store.set("short", "lived", ttl=10)
+    clock.advance(20)
+    store.close()
+    earlier = ManualClock(now_ms=clock.now_ms() - 3_600_000)
+    again = opened(clock=earlier, background=False)
+    assert again.get("short") is None
+    again.set("next", "one", ttl=10)
+    assert again.ttl("next") == pytest.approx(10, abs=0.01)
+    earlier.advance(11)
+    assert again.get("next") is None
+
+
+def test_a_data_directory_has_servers_and_positions_of_its_own(tmp_path: Path) -> None:
+    with pytest.raises(InvalidOptionError, match="leave create_server"):
+        KeyValueStore(data_dir=tmp_path / "data", hash_function=lambda key, seed, signed: 7)
+    assert not (tmp_path / "data").exists()
+
+
 @pytest.mark.parametrize("replicas", [1, 3])
 def test_a_kill_loses_nothing(opened: Open, replicas: int) -> None:
     store = filled(opened, replication_factor=replicas)
@@ -173,6 +197,34 @@ def test_a_migration_can_be_cancelled_after_a_restart(opened: Open, ends: str) -
     third.check_invariants()
     third.close()
     assert opened().get_servers() == list(SERVERS)
+
+
+def test_a_move_that_may_or_may_not_be_written_down_loses_no_write(opened: Open) -> None:
+    store = filled(opened, 2_000, background=False)
+    migration = store.commit(store.plan_add_server("delta"), start=False)
+    journal = store._membership._persistence.journal  # type: ignore[attr-defined]
+    note = type(journal).note_move
+
+    positions = {key: store.explain(key).position for key in store.keys()}
+    undecided: list[str] = []
+
+    def note_and_fail(self: object, low: int, high: int, *, back: bool) -> None:
+        note(self, low, high, back=back)
+        undecided.extend(key for key, position in positions.items() if low <= position <= high)
+        if undecided:
+            raise StorageError("journal", "the sync failed", "try again")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(journal), "note_move", note_and_fail)
+        migration.start()
+        with pytest.raises(MigrationFailedError):
+            migration.wait()
+    store.set_many(dict.fromkeys(undecided, "newer"))
+    kill(store)
+    again = opened(background=False)
+    assert again.get_many(undecided) == dict.fromkeys(undecided, "newer")
+    assert len(again) == 2_000
+    again.check_invariants()
 
 
 def test_a_server_that_leaves_takes_its_directory_along(opened: Open, tmp_path: Path) -> None:
@@ -304,7 +356,6 @@ def test_a_finished_migration_leaves_nothing_to_go_on_with(opened: Open) -> None
     again = opened()
     assert again.migration is None
     assert again.get_servers() == [*SERVERS, "delta"]
-    assert MigrationState.FINISHED  # the events of the last process are gone with it
     assert len(again) == 500
 
 
@@ -391,3 +442,34 @@ def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) ->
     assert store.doctor().healthy
     assert store.get("key 1") == "value 1"
     store.check_invariants()
+
+
+def test_a_last_server_that_may_not_leave_keeps_its_keys_whatever_happens(opened: Open) -> None:
+    store = opened(background=False)
+    store.add_server("alpha")
+    plan = store.plan_remove_server("alpha")
+    store.set("came in", "since")
+    persistence = store._membership._persistence
+    written: list[object] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(type(persistence), "change_begins", lambda *_, **__: written.append("leave"))
+        with pytest.raises(LastServerError):
+            store.commit(plan)
+    assert written == []  # a process that ends here finds nothing that says it was to leave
+    assert store.get("came in") == "since"
+
+
+def test_a_last_server_leaves_and_another_comes(opened: Open) -> None:
+    store = opened()
+    store.add_server("alpha")
+    store.set("key", "value")
+    store.remove("key")
+    store.remove_server("alpha")
+    with pytest.raises(NoServersError):
+        store.set("key", "value")
+    store.add_server("bravo")
+    store.set("key", "value")
+    store.close()
+    again = opened()
+    assert again.get_servers() == ["bravo"]
+    assert again.get("key") == "value"

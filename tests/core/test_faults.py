@@ -11,6 +11,7 @@ from core import (
     ManualClock,
     MigrationFailedError,
     QuorumError,
+    ServerState,
     ServerUnavailableError,
 )
 from core.ring.hashing import position_of
@@ -75,6 +76,22 @@ def test_a_partitioned_server_keeps_what_it_holds() -> None:
     assert store.snapshot().servers[0].faults.partitioned
     faults.heal_all()
     content[key] = "value"  # its outcome was unknown: it was kept as a hint
+    assert content_of(store) == content
+    store.check_invariants()
+
+
+def test_a_crashed_server_has_lost_what_it_held_until_it_recovers() -> None:
+    faults = FaultInjector()
+    store = store_with(faults=faults, replication_factor=3, background=False)
+    content = filled(store, 300)
+    assert faults.crash("alpha")
+    assert not faults.crash("alpha")
+    assert not faults.crash("zulu")
+    states = {server.server_id: server.state for server in store.snapshot().servers}
+    assert states.pop("alpha") is ServerState.DOWN
+    assert {*states.values()} == {ServerState.UP}
+    assert faults.faulty() == ()
+    assert store.recover_server("alpha")
     assert content_of(store) == content
     store.check_invariants()
 

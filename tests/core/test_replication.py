@@ -1,6 +1,7 @@
 """Every key lies on N servers, and is read and written while some of them do not answer."""
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -66,6 +67,52 @@ def test_a_key_lies_on_the_first_n_distinct_servers_clockwise(factor: int) -> No
 def test_a_replication_factor_out_of_range_is_refused(factor: object) -> None:
     with pytest.raises(InvalidOptionError, match="1 to 7"):
         KeyValueStore(replication_factor=factor)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("operation", "level"),
+    [
+        ("get", "read_level"),
+        ("exists", "read_level"),
+        ("get_with_version", "read_level"),
+        ("ttl", "read_level"),
+        ("remove", "write_level"),
+        ("persist", "write_level"),
+    ],
+)
+def test_an_operation_asks_as_many_replicas_as_its_level_says(operation: str, level: str) -> None:
+    store = replicated()
+    store.set("key", "value", ttl=100)
+    store.crash_server(store.explain("key").replicas[1])
+    call = getattr(store, operation)
+    with pytest.raises(QuorumError):
+        call("key", **{level: "all"})
+    with pytest.raises(InvalidOptionError):
+        call("key", **{level: "most"})
+    assert call("key", **{level: "one"})
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda store, level: store.get_many(["key"], read_level=level),
+        lambda store, level: store.set_many({"key": "newer"}, write_level=level),
+        lambda store, level: store.expire("key", 100, write_level=level),
+        lambda store, level: store.remove_many(["key"], write_level=level),
+    ],
+    ids=["get_many", "set_many", "expire", "remove_many"],
+)
+def test_operations_with_more_arguments_keep_to_the_level(
+    call: Callable[[KeyValueStore, str], object],
+) -> None:
+    store = replicated()
+    store.set("key", "value")
+    store.crash_server(store.explain("key").replicas[1])
+    with pytest.raises(QuorumError):
+        call(store, "all")
+    with pytest.raises(InvalidOptionError):
+        call(store, "most")
+    assert call(store, "one")
 
 
 def test_unknown_levels_are_refused() -> None:

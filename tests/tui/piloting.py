@@ -19,6 +19,20 @@ PATIENCE_SECONDS = 30.0
 NORMAL = (120, 36)
 
 
+# From what is done to what is drawn: a widget tells another, that one is laid out anew, and so on.
+_MESSAGES_ON_THE_WAY = 20
+
+
+async def settle(pilot: Pilot[None]) -> None:
+    """Let all that was begun be done and drawn, however busy the machine is.
+
+    A pause without a time ends when the process takes none: so it does where another process has
+    the processor, and what was told to a widget may not have got to the next one yet.
+    """
+    for _ in range(_MESSAGES_ON_THE_WAY):
+        await pilot.pause(0)
+
+
 class Driven:
     """A running dashboard, its scene and the pilot."""
 
@@ -44,7 +58,7 @@ class Driven:
         """Press keys one by one, and let each be seen."""
         for key in keys:
             self._send(key)
-            await self.pilot.pause()
+            await self.settle()
 
     async def type(self, text: str) -> None:
         """Type a text as fast as can be."""
@@ -54,12 +68,16 @@ class Driven:
         """Press keys as fast as can be."""
         for key in keys:
             self._send(key)
-        await self.pilot.pause()
+        await self.settle()
 
     def _send(self, key: str) -> None:
         character = {"space": " "}.get(key, key)
         name = _character_to_key(key) if len(key) == 1 else key
         self.app.post_message(events.Key(name, character if len(character) == 1 else None))
+
+    async def settle(self) -> None:
+        """Let all that was begun be done and drawn."""
+        await settle(self.pilot)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Let the app work until something is so."""

@@ -59,7 +59,7 @@ def test_the_selection_stays_with_its_server_while_rows_come_go_and_change_place
             ):
                 change()
                 scene.pass_time(driven.app, 1)
-                await driven.pilot.pause()
+                await driven.settle()
                 assert driven.selected == "delta"
                 selected = [line for line in driven.text("#servers").splitlines() if "▸" in line]
                 assert len(selected) == 1
@@ -79,7 +79,7 @@ def test_when_the_selected_server_is_gone_its_neighbour_is_selected() -> None:
                 assert driven.selected == selected
             driven.scene.store.clear()
             driven.app.request_frame()
-            await driven.pilot.pause()
+            await driven.settle()
             assert driven.selected is None
             await driven.press("down", "d")
             assert driven.messages == ["There is no server to remove."]
@@ -97,7 +97,7 @@ def test_the_selection_can_be_seen_among_200_servers() -> None:
                 assert f"node-{name}" in driven.text("#servers")
             driven.scene.store.remove_server("node-150")
             driven.app.request_frame()
-            await driven.pilot.pause()
+            await driven.settle()
             assert driven.selected == "node-199"
 
     run(drive())
@@ -162,7 +162,7 @@ def test_a_reader_is_refused_whatever_changes_something() -> None:
                 driven.app.clear_notifications()
                 await driven.app.run_action(action.id)
                 await driven.app.run_action(action.id)
-                await driven.pilot.pause()
+                await driven.settle()
                 assert driven.messages == told, action.id
             assert scene.store.snapshot() == before
             assert scene.load.settings == settings
@@ -474,11 +474,13 @@ def test_where_it_is_too_small_it_is_said_what_is_needed() -> None:
         async with driving(Scene(keys=10, vnodes=5, loaded=False)) as driven:
             for width, height in ((59, 24), (80, 15), (50, 20), (20, 5)):
                 await driven.pilot.resize_terminal(width, height)
+                await driven.settle()
                 text = " ".join(driven.text().split())
                 assert "60x16" in text
                 assert f"{width}x{height}" in text
                 assert "Servers" not in text
             await driven.pilot.resize_terminal(*NORMAL)
+            await driven.settle()
             assert "1 Servers" in driven.text()
 
     run(drive())
@@ -540,7 +542,7 @@ def test_themes_can_be_chosen_and_changed(theme: str) -> None:
             colours = colours_of(driven)
             assert ("#55a4fe" in colours) is driven.app.current_theme.dark
             driven.app.theme = "ringtop-light"
-            await driven.pilot.pause()
+            await driven.settle()
             assert "#485bfe" in colours_of(driven)
 
     run(drive())
@@ -560,7 +562,7 @@ def test_hostile_keys_and_values_are_shown_as_plain_visible_text() -> None:
                 driven.scene.store.set(stored, key)
                 driven.app._gateway.ask(stored)
                 driven.app.request_frame()
-                await driven.pilot.pause()
+                await driven.settle()
                 for character in driven.text().replace("\n", ""):
                     assert unicodedata.category(character) not in INVISIBLE, repr(character)
                 if key.startswith("["):
@@ -577,7 +579,7 @@ def test_what_is_pasted_is_typed_as_far_as_it_can_be_seen() -> None:
         async with driving() as driven:
             await driven.type("/a")
             driven.app.post_message(events.Paste("b\x1b[2J\u202ec\nsecond line"))
-            await driven.pilot.pause()
+            await driven.settle()
             assert driven.dashboard.lookup.input.value == "ab[2Jc"
             assert driven.messages == ["What can't be shown was left out."]
 
@@ -588,7 +590,7 @@ def test_an_error_text_is_no_markup_either() -> None:
     async def drive() -> None:
         async with driving() as driven:
             driven.app._complain(StoreError("[/x] [@click=app.quit]y[/] \x1b[2J"))
-            await driven.pilot.pause()
+            await driven.settle()
             assert driven.messages == ["[/x] [@click=app.quit]y[/] \\x1b[2J"]
             assert "[/x] [@click=app.quit]y[/]" in driven.text()
 
@@ -620,7 +622,7 @@ def test_a_live_dashboard_follows_the_store_and_leaves_no_thread() -> None:
 def test_a_picture_that_does_not_change_draws_nothing() -> None:
     async def drive() -> None:
         async with driving() as driven:
-            await driven.pilot.pause()
+            await driven.settle()
             drawn: list[int] = []
             with patch.object(
                 type(driven.dashboard.servers),

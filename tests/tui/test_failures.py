@@ -135,7 +135,7 @@ def test_how_far_a_recovery_is_stands_in_the_table_and_in_the_status_line() -> N
             for _ in range(recovery.progress.stripes_total // 2):
                 recovery.step()
             driven.app.request_frame()
-            await driven.pilot.pause()
+            await driven.settle()
             for panel in ("#servers", "#status"):
                 assert "catching up 50 %" in driven.text(panel)
             assert "↻ 50 %" in driven.text("#keys")
@@ -168,7 +168,7 @@ def test_each_fault_of_the_menu_does_what_it_says_and_is_seen() -> None:
             ):
                 await driven.press("f", *["down"] * steps, "enter")
                 assert isinstance(driven.app.screen, Dashboard)
-                await driven.pilot.pause()
+                await driven.settle()
                 assert seen in driven.text("#servers")
             given = faults.faults_of("bravo")
             assert (given.slow_seconds, given.failing_calls, given.partitioned) == (0.2, 100, True)
@@ -243,7 +243,7 @@ def test_keys_are_given_up_only_by_the_button_that_says_so() -> None:
             force = dialog.query_one("#force", Button)
             assert str(force.label) == f"Remove, losing {lost} keys"
             dialog.confirm()
-            await driven.pilot.pause()
+            await driven.settle()
             assert "meanwhile" not in driven.text("#plan")
             await driven.press("enter")
             assert "alpha" in driven.scene.store.get_servers()
@@ -296,11 +296,11 @@ def test_the_time_that_a_key_has_left_is_counted_down_in_every_frame() -> None:
             assert "ttl 30 s" in driven.text("#answer")
             driven.scene.clock.advance(21.5)
             driven.app.request_frame()
-            await driven.pilot.pause()
+            await driven.settle()
             assert "ttl 8.5 s" in driven.text("#answer")
             driven.scene.clock.advance(9)
             driven.app.request_frame()
-            await driven.pilot.pause()
+            await driven.settle()
             assert "missing" in driven.text("#answer")
 
     run(drive())

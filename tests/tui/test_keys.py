@@ -272,7 +272,7 @@ async def _pause_picture(driven: Driven) -> None:
     for number in range(1_000):
         store.set(f"new:{number}", "value")
     driven.scene.pass_time(driven.app, frames=4)
-    await driven.pilot.pause()
+    await driven.settle()
     assert "400 keys" in driven.text("#status")
     # What is asked for is answered all the same.
     await driven.type("/new:7")
@@ -351,7 +351,7 @@ async def _add_server(driven: Driven) -> None:
     assert migration is None or migration.wait(30)
     assert "echo" in store.get_servers()
     driven.app.request_frame()
-    await driven.pilot.pause()
+    await driven.settle()
     assert "e echo" in driven.text("#servers")
     assert f"echo joined: {planned} keys moved" in driven.text("#events")
 
@@ -419,7 +419,7 @@ async def _toggle_migration(driven: Driven) -> None:
     assert driven.messages[-1] == "nothing is moving: no migration is under way"
     driven.scene.begin_to_add("echo", chunks=3)
     driven.app.request_frame()
-    await driven.pilot.pause()
+    await driven.settle()
     assert "P Hold move" in driven.text()
     assert "○ joining" in driven.text("#servers")
     migration = store.migration
@@ -441,7 +441,7 @@ async def _cancel_migration(driven: Driven) -> None:
     assert migration.wait(30)
     assert "echo" not in store.get_servers()
     driven.app.request_frame()
-    await driven.pilot.pause()
+    await driven.settle()
     assert "echo did not join" in driven.text("#events")
 
 
@@ -505,7 +505,7 @@ def test_a_joining_server_is_seen_as_such_in_the_table_the_bars_and_the_events()
         async with driving() as driven:
             driven.scene.begin_to_add("echo", chunks=20)
             driven.app.request_frame()
-            await driven.pilot.pause()
+            await driven.settle()
             snapshot = driven.scene.store.snapshot()
             echo = next(server for server in snapshot.servers if server.server_id == "echo")
             assert echo.state is ServerState.JOINING

@@ -13,7 +13,7 @@ from textual import events
 from textual.pilot import Pilot
 
 from core import DataDirectoryError, KeyValueStore, Storage
-from tests.tui.piloting import Driven
+from tests.tui.piloting import Driven, settle
 from tests.tui.scenes import SHOWN_PATH, Scene
 
 Size = tuple[int, int]
@@ -95,9 +95,9 @@ async def _some_time(driven: Driven) -> None:
 
 async def _paste_a_hostile_id(driven: Driven) -> None:
     driven.app.post_message(events.Paste("[/x] [@click=app.quit]x\u202e 🦊"))
-    await driven.pilot.pause()
+    await driven.settle()
     driven.app.clear_notifications()
-    await driven.pilot.pause()
+    await driven.settle()
 
 
 def _replicated() -> Scene:
@@ -269,10 +269,12 @@ def compared(compare: Compare, state: State, size: Size) -> bool:
 
     async def act(pilot: Pilot[None]) -> None:
         driven = Driven(scene, app, pilot)
-        await pilot.pause()
+        await settle(pilot)
         scene.pass_time(app, _FRAMES)
+        await settle(pilot)
         for step in state.steps:
             await step(driven)
+            await settle(pilot)
 
     try:
         return compare(app, terminal_size=size, run_before=act)

@@ -135,11 +135,21 @@ class TestLayout:
         assert mode_of(filled) == mode_of(filled / "servers") == 0o700
 
     def test_an_empty_directory_that_others_may_write_to_is_made_ones_own(
-        self, place: Path
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         place.mkdir()
         place.chmod(0o775)
+        seen: list[int] = []
+        usual = os.listdir
+
+        def listdir(directory: int) -> list[str]:
+            seen.append(mode_of(place))
+            return usual(directory)
+
+        monkeypatch.setattr(os, "listdir", listdir)
         DataDirectory.open(place).close()
+        # Only a look at what nobody else can change any more says that it is empty.
+        assert seen[:2] == [0o775, 0o700]
         assert mode_of(place) == 0o700
 
     def test_a_place_that_is_relative_stays_where_it_was(
@@ -730,6 +740,36 @@ class TestCrash:
             directory.write_topology(NEW)
             steps = [name for name in calls.names if name in ("write", "fsync", "rename")]
         assert steps[:4] == ["write", "fsync", "rename", "fsync"]
+
+    def test_a_removal_is_on_the_disk_before_the_first_file_is_removed(
+        self, filled: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with DataDirectory.open(filled) as directory, monkeypatch.context() as patch:
+            calls = Calls(patch)
+            directory.remove_server("alpha")
+            steps = [name for name in calls.names if name in ("rename", "fsync", "unlink", "rmdir")]
+        assert steps == ["rename", "fsync", "unlink", "rmdir"]
+
+    def test_a_new_directory_is_on_the_disk_before_anything_is_in_it(
+        self, place: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        calls = Calls(monkeypatch)
+        DataDirectory.open(place).close()
+        steps = [name for name in calls.names if name in ("mkdir", "fsync", "ftruncate")]
+        assert steps[:3] == ["mkdir", "fsync", "ftruncate"]
+
+    def test_a_topology_that_could_not_be_written_leaves_no_part_of_it(
+        self, filled: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with DataDirectory.open(filled) as directory:
+            for name in ("write", "fsync", "rename"):
+                with monkeypatch.context() as patch:
+                    Calls(patch).fail_at(name, errno.ENOSPC)
+                    with pytest.raises(DataDirectoryError, match="make room on its disk"):
+                        directory.write_topology(NEW)
+                assert sorted(os.listdir(filled)) == ["lock", "servers", "topology.json"]
+                assert directory.read_topology() == OLD
+            directory.write_topology(NEW)
 
     def test_a_short_write_is_gone_on_with(
         self, filled: Path, monkeypatch: pytest.MonkeyPatch
