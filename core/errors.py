@@ -26,6 +26,7 @@
     │   ├── DataDirectoryLockedError             another process, or another store, uses it
     │   ├── CorruptTopologyError                 its topology.json is not what was written
     │   └── CorruptJournalError                  its journal is not what was written
+    ├── ObservingError                           a store that only observes was to be changed
     ├── MissingExtraError          (ImportError) a part of ringtop needs a package that isn't there
     └── StoreClosedError                         the store was closed
 

@@ -1,6 +1,7 @@
 """A data directory is seen beside the process that holds it, and never changed by who looks."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -173,3 +174,29 @@ def test_what_can_not_be_observed_is_said(tmp_path: Path) -> None:
         KeyValueStore(observe=True)
     assert not (tmp_path / "missing").exists()
     assert list((tmp_path / "empty").iterdir()) == []
+
+
+def test_no_key_is_missing_while_another_thread_moves_them(tmp_path: Path) -> None:
+    """Looks fall into the middle of a migration: the holder goes on while servers are opened."""
+    path = tmp_path / "data"
+    keys = {f"key {number}" for number in range(1_000)}
+    looks: list[float] = []
+    with filled(path, 1_000) as store:
+        ended = threading.Event()
+
+        def move() -> None:
+            store.add_server("delta")
+            store.remove_server("delta")
+            ended.set()
+
+        mover = threading.Thread(target=move)
+        mover.start()
+        while not ended.is_set():
+            with observed(path) as seen:
+                migration = seen.migration
+                if migration is not None:
+                    looks.append(migration.progress.fraction)
+                assert {item.key for item in seen.items()} == keys
+                assert len(seen) == 1_000
+        mover.join()
+    assert len({round(fraction, 2) for fraction in looks}) > 5, "hardly any look was in between"

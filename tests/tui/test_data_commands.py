@@ -247,7 +247,7 @@ def test_a_new_directory_is_made_with_its_servers(tmp_path: Path, capsys: Captur
     arguments = ("--data", path, "--servers", "a=2,b", "--replicas", "2", "--json")
     made = json.loads(inside(capsys, *arguments).output)
     assert [(server["id"], server["weight"]) for server in made["servers"]] == [("a", 2), ("b", 1)]
-    assert made["storage"] == {"path": path, "sync": "everysec", "observing": 0}
+    assert made["storage"] == {"path": path, "sync": "everysec", "observing": 0, "trouble": ""}
     assert made["load"]["state"] == "stopped"
     assert made["total_keys"] == 0
     again = inside(capsys, *arguments)
