@@ -27,7 +27,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.errors import InvalidOptionError, ServerFailedError, StoreError
+from core.errors import InvalidOptionError, ServerFailedError
 from core.record import Entry
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
 from core.ring.ring_view import RingView

@@ -14,9 +14,12 @@ What rocksdict does, as measured with 0.3.29; the server is built around it:
   for its status. Iterators of a `Snapshot` do not keep to the snapshot.
 """
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import rocksdict
@@ -55,6 +58,8 @@ RECORDS: Final = "default"
 TOMBSTONES: Final = "tombstones"
 EXPIRIES: Final = "expiries"
 META: Final = "meta"
+# Files that an observer has no use for: rocksdict's own, and the lock of who writes.
+_LEFT_OUT: Final = frozenset({"rocksdict-config.json", "LOCK", "LOG"})
 _FAMILIES: Final = (RECORDS, TOMBSTONES, EXPIRIES, META)
 
 _shared_lock = threading.Lock()
@@ -74,13 +79,24 @@ class Database:
 
     Args:
         path: its directory; made if it is missing.
+        observing: True reads what another process may have open, as it is now, and writes nothing.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, observing: bool = False) -> None:
         options = server_options()
         small = _options_for(_SMALL_WRITE_BUFFER_BYTES)
+        access = rocksdict.AccessType.read_write()
+        if observing:
+            access = rocksdict.AccessType.read_only(False)
+            # All at once: whoever writes removes those that it has merged.
+            options.set_max_open_files(-1)
+            small.set_max_open_files(-1)
         families = {name: options if name == RECORDS else small for name in _FAMILIES}
-        self._root = rocksdict.Rdict(str(path), options, families)
+        if observing:
+            with _links_to(path) as links:
+                self._root = rocksdict.Rdict(str(links), options, families, access)
+        else:
+            self._root = rocksdict.Rdict(str(path), options, families, access)
         # rocksdict looks a family up by its name in each call that does not go through its object.
         self._families = {name: self._root.get_column_family(name) for name in _FAMILIES}
         self._handles = {name: self._root.get_column_family_handle(name) for name in _FAMILIES}
@@ -166,6 +182,20 @@ class Database:
                 failure = error
         if failure is not None:
             raise failure
+
+
+@contextmanager
+def _links_to(path: Path) -> Iterator[Path]:
+    """Yield a directory of links to the files of a database, which goes again at the end.
+
+    rocksdict writes a file of its own into each directory that it opens, read-only or not. All
+    other files are open by the time the links go.
+    """
+    with TemporaryDirectory(prefix="ringtop-observing-", ignore_cleanup_errors=True) as links:
+        for name in os.listdir(path):
+            if name not in _LEFT_OUT:
+                os.symlink(path.absolute() / name, os.path.join(links, name))
+        yield Path(links)
 
 
 def destroy(path: Path) -> None:

@@ -44,6 +44,7 @@ from mypy_extensions import mypyc_attr
 from core.clock import Clock, SystemClock
 from core.errors import (
     CorruptRecordError,
+    DiskFullError,
     InvalidOptionError,
     MissingExtraError,
     ServerFailedError,
@@ -60,6 +61,7 @@ from core.record import (
     Record,
     digest_of,
 )
+from core.safe_text import visible
 from core.servers.group_sync import GroupSync
 from core.servers.record_codec import (
     POSITION_BYTES,
@@ -182,6 +184,14 @@ class RocksDBServer:
     def path(self) -> Path:
         """The directory that its records are in."""
         return self._path
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps the disk from being written, and what to do about it; None if nothing does."""
+        failure = self._failure
+        if failure is None:
+            return None
+        return trouble_of(self._engine.failure_of(self._server_id, Exception(failure)))
 
     def records(self, stripe: int) -> None:
         """Return None: a call may fail. Reads go through `get`, writes through `apply`."""
@@ -788,6 +798,15 @@ class RocksDBServer:
 
     def _unavailable(self) -> ServerUnavailableError:
         return ServerUnavailableError([self._server_id], "closed")
+
+
+def trouble_of(error: ServerFailedError) -> str:
+    """Return what is wrong with a disk in a word or two, a colon, and what to do."""
+    if isinstance(error, DiskFullError):
+        return f"disk full: {error.advice}"
+    if isinstance(error, StorageError):
+        return f"disk trouble: {visible(error.fault, 110)}; {error.advice}"
+    return f"disk trouble: {error}"
 
 
 class _Changes:
