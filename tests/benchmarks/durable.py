@@ -37,6 +37,7 @@ def figures() -> Iterator[Figure]:
         yield from _operation_figures(path)
         yield from _peer_figures(path)
         yield from _sync_figures(path)
+        yield from _large_figures(path)
         yield from _opening_figures(path)
         yield from _memory_figures(path)
 
@@ -160,9 +161,26 @@ def _sync_figures(path: Path) -> Iterator[Figure]:
     server.close()
 
 
-def _opening_figures(path: Path) -> Iterator[Figure]:
-    filled(path / "large", KEYS_TO_OPEN).close()
+def _large_figures(path: Path) -> Iterator[Figure]:
+    """Compare a server of many keys with one of few: indexes that outgrow the cache show here."""
+    few = filled(path / "few", KEYS)
+    many = filled(path / "large", KEYS_TO_OPEN)
+    source = random.Random(7)
+    keys = {"few": random_keys(KEYS), "many": random_keys(KEYS_TO_OPEN)}
 
+    def read(name: str, server: RocksDBServer) -> None:
+        for key in source.choices(keys[name], k=20_000):
+            server.get(position_of(key), key)
+
+    seconds = interleaved(
+        {"few": lambda: read("few", few), "many": lambda: read("many", many)}, repeats=5
+    )
+    yield at_most("durable get of 1,000,000 keys / of 50,000", seconds["many"] / seconds["few"], 5)
+    few.close()
+    many.close()
+
+
+def _opening_figures(path: Path) -> Iterator[Figure]:
     def open_directly() -> None:
         rocksdb_database.Database(path / "large").close()
 
