@@ -283,6 +283,12 @@ def _options_for(write_buffer_bytes: int) -> rocksdict.Options:
     # Else the index and filter of each open file lie beside the cache: 1.4 MB for 1,000,000 keys.
     table.set_cache_index_and_filter_blocks(True)
     table.set_pin_l0_filter_and_index_blocks_in_cache(True)
+    # In parts of 4 KiB: the cache has 64 shards, and whole, the filter of 1,000,000 keys fits into
+    # none of them, is read anew each time, and a write takes 70 to 250 us rather than 7.
+    table.set_index_type(rocksdict.BlockBasedIndexType.two_level_index_search())
+    table.set_partition_filters(True)
+    table.set_metadata_block_size(4_096)
+    table.set_pin_top_level_index_and_filter(True)
     table.set_format_version(5)
     options = rocksdict.Options(raw_mode=True)
     options.create_if_missing(True)

@@ -37,6 +37,7 @@ def figures() -> Iterator[Figure]:
         yield from _operation_figures(path)
         yield from _peer_figures(path)
         yield from _sync_figures(path)
+        yield from _large_figures(path)
         yield from _opening_figures(path)
         yield from _memory_figures(path)
 
@@ -163,9 +164,29 @@ def _sync_figures(path: Path) -> Iterator[Figure]:
     store.close()
 
 
+def _large_figures(path: Path) -> Iterator[Figure]:
+    """Compare a store of many keys with one of few: indexes that outgrow the cache show here."""
+    filled(path / "few", KEYS)
+    filled(path / "large", KEYS_TO_OPEN)
+    few, many = KeyValueStore(data_dir=path / "few"), KeyValueStore(data_dir=path / "large")
+    source = random.Random(7)
+    keys = {"few": random_keys(KEYS), "many": random_keys(KEYS_TO_OPEN)}
+
+    def read(name: str, store: KeyValueStore) -> None:
+        for key in source.choices(keys[name], k=20_000):
+            store.get(key)
+
+    seconds = interleaved(
+        {"few": lambda: read("few", few), "many": lambda: read("many", many)}, repeats=5
+    )
+    ratio = seconds["many"] / seconds["few"]
+    yield at_most("on disk: get of 1,000,000 keys / of 50,000", ratio, 5)
+    few.close()
+    many.close()
+
+
 def _opening_figures(path: Path) -> Iterator[Figure]:
     large = path / "large"
-    filled(large, KEYS_TO_OPEN)
     databases = [directory for directory in (large / "servers").iterdir() if directory.is_dir()]
 
     def open_directly() -> None:
