@@ -227,7 +227,13 @@ class KeyValueStore(HotPath):
             self._sync_disk = lambda: disk.sync(self._shards, time.now_ms())
             self._trouble_of_disk = lambda: disk.journal.trouble
         yield_to = yield_point or _go_on
-        replication = Replication(self._shards, yield_to, self._wake, self._watch)
+        replication = Replication(
+            self._shards,
+            yield_to,
+            self._wake,
+            self._watch,
+            partial(persistence.old_may_return, self._shards),
+        )
         mover = RangeMover(self._shards, replication, persistence, yield_to)
         self._membership = Membership(
             ring,

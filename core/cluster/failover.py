@@ -379,6 +379,7 @@ class Failover:
     def _forget_recovery(self, recovery: Recovery) -> None:
         if self._recoveries.get(recovery.server_id) is recovery:
             del self._recoveries[recovery.server_id]
+        self._replication.forget_tombstones()  # those that were kept because it was away
 
     def _crash_locked(self, replica: Replica, stripe: int, *, keeps: bool) -> tuple[int, int]:
         """Let the server be gone in one stripe.

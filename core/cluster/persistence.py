@@ -14,7 +14,7 @@ import json
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import count
 from typing import Final, Protocol
@@ -27,7 +27,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.errors import InvalidOptionError, ServerFailedError
+from core.errors import InvalidOptionError, QuorumError, ServerFailedError
 from core.record import Entry
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
 from core.ring.ring_view import RingView
@@ -66,6 +66,10 @@ class Persistence(Protocol):
         """Write down all of a transaction while it is being applied."""
         ...
 
+    def old_may_return(self, shards: Shards) -> bool:
+        """Return whether an old record may come back that no replica of its key has. O(servers)."""
+        ...
+
     def close(self, shards: Shards) -> None:
         """Close the servers, and write down how they were left."""
         ...
@@ -90,6 +94,10 @@ class Ephemeral:
         """Nothing."""
         return nullcontext()
 
+    def old_may_return(self, shards: Shards) -> bool:
+        """Return False: what a server in memory held went with it."""
+        return False
+
     def close(self, shards: Shards) -> None:
         """Close the servers."""
         shards.close()
@@ -108,6 +116,7 @@ class OnDisk:
         self.directory = directory
         self.journal = journal
         self._topology = topology
+        self._left_noted = False
 
     def server_factory(self, sync: SyncMode, clock: Clock) -> ServerFactory:
         """Return what makes the storage of a server: in its own directory."""
@@ -156,9 +165,30 @@ class OnDisk:
         number = self.journal.begin_commit(entries)
         try:
             yield
-        finally:
-            with suppress(ServerFailedError):  # it was applied, and the journal makes up for this
-                self.journal.end_commit(number)
+        except QuorumError:
+            # The hints that will carry it out end with the process: then the note does it.
+            self._left_noted = True
+            raise
+        except BaseException:
+            self._end(number)
+            raise
+        self._end(number)
+
+    def _end(self, commit: int) -> None:
+        try:
+            self.journal.end_commit(commit)
+        except ServerFailedError:  # the journal makes up for it, unless the process ends before
+            self._left_noted = True
+
+    def old_may_return(self, shards: Shards) -> bool:
+        """Return whether a server is down, whose disk may get back what it owned before.
+
+        Or a transaction stays noted, which the next process applies once more.
+        """
+        return self._left_noted or any(
+            replica.down and replica.durable is not None
+            for replica in list(shards.replicas.values())
+        )
 
     def sync(self, shards: Shards, now_ms: int) -> None:
         """Put everything on the disk that was written before, and what time it is.
@@ -168,9 +198,12 @@ class OnDisk:
         Raises:
             ServerFailedError: one of the servers failed; the others were synced.
         """
-        self.journal.note_time(now_ms)
-        self.journal.sync()
         failure: ServerFailedError | None = None
+        try:
+            self.journal.note_time(now_ms)
+            self.journal.sync()
+        except ServerFailedError as error:
+            failure = error
         for replica in list(shards.replicas.values()):
             if replica.durable is None or replica.down:
                 continue

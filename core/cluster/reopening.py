@@ -45,16 +45,22 @@ def reopen(
         # Its process ended between the two: they would be taken for moves of the next change.
         disk.journal.forget_moves()
     _restore_routes(shards, ring, change, moved)
-    for number, entries in disk.journal.pending_commits():
+    pending = disk.journal.pending_commits()
+    for _, entries in pending:
         _apply(shards, entries)
-        disk.journal.end_commit(number)
     tallies = disk.journal.tallies()
-    if disk.journal.clean and tallies is not None:
+    if disk.journal.clean and tallies is not None and not pending:
         restore_tallies(shards.routing, tallies)
     else:
         if change is not None:
             _bring_along(disk.journal, ring, change, shards)
         _make_good(shards, replication)
+        # What others are told is done has to be on the disk: power may be lost meanwhile.
+        _sync(shards)
+        for number, _ in pending:
+            disk.journal.end_commit(number)
+        disk.journal.sync()
+        replication.forget_tombstones()  # all who are concerned know them by now
     disk.journal.mark_unclean()
     membership.reopen(change, moved)
 
@@ -127,9 +133,13 @@ def _make_good(shards: Shards, replication: Replication) -> None:
         with shards.locks[stripe]:
             for segment in list(shards.segments_of(stripe)):
                 _make_equal(shards, segment)
-            for replica in shards.replicas.values():
-                replica.server.forget_tombstones(stripe)  # all who are concerned know them by now
             replication.recount_locked(stripe)
+
+
+def _sync(shards: Shards) -> None:
+    for replica in shards.replicas.values():
+        if replica.durable is not None:
+            replica.durable.sync()
 
 
 def _make_equal(shards: Shards, segment: Segment) -> None:

@@ -13,6 +13,7 @@ because its coordinators do not know what a replica has missed; here one coordin
 """
 
 from collections.abc import Callable, Container, Iterable
+from contextlib import suppress
 from typing import NamedTuple
 
 from core.cluster.levels import Level
@@ -28,7 +29,7 @@ from core.errors import (
     StorageError,
 )
 from core.record import EXPIRES_AT, NEVER_EXPIRES, VALUE, VERSION, Entry, Record
-from core.stripes import stripe_of
+from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 
 class CaughtUp(NamedTuple):
@@ -55,6 +56,8 @@ class Replication:
         yield_point: called with the name of each step.
         wake: called when a server has missed something.
         watch: called with a key and when it expires, when a record of it comes late.
+        old_may_return: tells whether something beside the replicas of a key may bring back an old
+            record of it: then a removal has to be remembered even if all of them know it.
     """
 
     def __init__(
@@ -63,11 +66,13 @@ class Replication:
         yield_point: YieldPoint,
         wake: Callable[[], None],
         watch: Callable[[str, int], None],
+        old_may_return: Callable[[], bool],
     ) -> None:
         self._shards = shards
         self._yield_point = yield_point
         self._wake = wake
         self._watch = watch
+        self._old_may_return = old_may_return
 
     # Writing
 
@@ -101,23 +106,27 @@ class Replication:
         """Take an expired record from every replica that is current and answers.
 
         The others get a hint that it was removed, at a version of its own: it takes the place of
-        one that would bring the record back, and a replica that kept it would differ.
+        one that would bring the record back, and a replica that kept it would differ. And the
+        removal is remembered then: a hint ends with the process, and the older record that is there
+        may be one that does not expire.
         """
         stripe = stripe_of(entry.position)
         route = self._shards.routing.at(entry.position)
         gone = entry._replace(record=(None, version, NEVER_EXPIRES))
-        removed = False
-        for replica in route.replicas:
-            if not replica.current(stripe):
-                self._miss_locked(replica, gone)
-                continue
+        current = [replica for replica in route.replicas if replica.current(stripe)]
+        drops = self._drops(gone, len(current) == len(route.replicas))
+        changes: dict[str, int] = {}
+        for replica in current:
             try:
-                removed |= replica.server.drop(entry.position, entry.key)
+                changes[replica.server_id] = self._change_at(replica, gone, drops=drops)
             except ServerFailedError:
-                self._miss_locked(replica, gone)
-                self._shards.routing.refresh(stripe)
-                self._wake()
-        route.tally.keys -= removed
+                continue
+        if len(changes) < len(route.replicas):
+            self._leave_hints_locked(route, gone, changes, dropped=drops)
+        route.tally.keys += min(changes.values(), default=0)
+        if len(changes) < len(current):
+            self._shards.routing.refresh(stripe)
+            self._wake()
 
     def _write_directly_locked(self, route: Route, entry: Entry) -> None:
         """Write through a route whose owners are all current: no tombstone is needed."""
@@ -177,10 +186,10 @@ class Replication:
         stripe = stripe_of(entry.position)
         needed = level.needed(len(route.replicas))
         live = sum(not replica.down for replica in route.replicas)
-        if live < needed:
+        if live < needed and not owed:
             raise QuorumError(live, needed, unknown=False)
         current = {replica.server_id for replica in route.replicas if replica.current(stripe)}
-        drops = entry.record[VALUE] is None and len(current) == len(route.replicas)
+        drops = self._drops(entry, len(current) == len(route.replicas))
         for replica in route.replicas:
             server_id = replica.server_id
             if replica.down or server_id in changes or server_id in failures:
@@ -209,10 +218,14 @@ class Replication:
         if len(changes) < needed:
             raise QuorumError(len(changes), needed, unknown=True)
 
+    def _drops(self, entry: Entry, all_current: bool) -> bool:
+        """Return whether whoever holds the key just forgets it: nobody has to be told later."""
+        return entry.record[VALUE] is None and all_current and not self._old_may_return()
+
     @staticmethod
     def _change_at(replica: Replica, entry: Entry, *, drops: bool) -> int:
         """Write to one replica; return by how much the number of its keys changed."""
-        if drops:  # all who hold the key forget it: nobody has to be told later
+        if drops:
             return -1 if replica.server.drop(entry.position, entry.key) else 0
         return replica.server.apply(entry) or 0  # as new a record is there: nothing changed
 
@@ -512,17 +525,29 @@ class Replication:
         server.apply_many([*missing, *removals])
         return len(missing) + sum(key not in expected for key in differing)
 
+    def forget_tombstones(self) -> None:
+        """Forget the removals that everybody knows. O(stripes)."""
+        for stripe in range(STRIPES):
+            with self._shards.locks[stripe]:
+                self._forget_tombstones_locked(stripe)
+
     def _forget_tombstones_locked(self, stripe: int) -> None:
-        """Forget the removals of a stripe once every replica of it knows them."""
+        """Forget the removals of a stripe once every replica of it knows them, on its disk too."""
         replicas = [
             self._shards.replicas[owner]
             for owner in {
                 owner for part in self._shards.segments_of(stripe) for owner in part.owners
             }
         ]
-        if all(replica.current(stripe) for replica in replicas):
+        if not all(replica.current(stripe) for replica in replicas) or self._old_may_return():
+            return
+        low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
+        with suppress(ServerFailedError):
+            if not any(replica.server.removals(low, high) for replica in replicas):
+                return
+            # After a loss of power one may have what was removed, and the others no word of it.
             for replica in replicas:
-                try:
-                    replica.server.forget_tombstones(stripe)
-                except ServerFailedError:
-                    continue
+                if replica.durable is not None:
+                    replica.durable.sync()
+            for replica in replicas:
+                replica.server.forget_tombstones(stripe)

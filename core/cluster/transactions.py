@@ -144,8 +144,8 @@ class Committer:
                     # Its hints will carry it out where it failed; so the rest must be done as well.
                     failure = failure or error
                 self._yield_point("transaction.applied")
-        if failure is not None:
-            raise failure
+            if failure is not None:
+                raise failure
 
     def _seen(self, record: Record | None) -> tuple[Value | None, int]:
         if record is None or self._time.expired(record):

@@ -1,7 +1,8 @@
 """A store in a data directory: what is there again when it is opened the next time."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from core import (
     ManualClock,
     MigrationFailedError,
     NoServersError,
+    QuorumError,
     RecoveryFinished,
     ServerCrashed,
     StorageError,
@@ -33,7 +35,7 @@ from core.cluster.persistence import tallies_of
 from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
 from core.servers.record_codec import disk_key_of
-from core.stripes import stripe_of
+from core.stripes import LAST_POSITION, stripe_of
 
 pytest.importorskip("rocksdict")
 
@@ -74,8 +76,9 @@ def kill(store: KeyValueStore) -> None:
     store._membership._persistence.abandon()  # type: ignore[attr-defined]
     for replica in store._shards.replicas.values():
         server = replica.server
-        server._database.close()  # type: ignore[attr-defined]
-        server._database = None  # type: ignore[attr-defined]
+        if not replica.down:
+            server._database.close()  # type: ignore[attr-defined]
+            server._database = None  # type: ignore[attr-defined]
 
 
 def test_everything_is_there_again(opened: Open) -> None:
@@ -554,3 +557,112 @@ def test_a_last_server_leaves_and_another_comes(opened: Open) -> None:
     again = opened()
     assert again.get_servers() == ["bravo"]
     assert again.get("key") == "value"
+
+
+def test_nothing_old_comes_back_when_a_newer_value_expired_while_a_server_was_down(
+    opened: Open,
+) -> None:
+    clock = ManualClock()
+    store = filled(opened, 20, replication_factor=3, clock=clock, background=False)
+    store.crash_server("bravo")
+    store.set("key 1", "newer", ttl=1)
+    clock.advance(2)
+    assert len(store) == 19  # which sweeps
+    kill(store)
+    again = opened(clock=clock, background=False)
+    assert again.get("key 1") is None
+    assert len(again) == 19
+    again.check_invariants()
+
+
+def test_what_was_removed_stays_so_when_its_range_went_away_from_a_server_that_is_down_and_back(
+    opened: Open,
+) -> None:
+    store = filled(opened, 200, replication_factor=3, background=False)
+    store.add_server("delta")
+    held = [key for key in store.keys() if "delta" in owners_of(store, key)]
+    store.crash_server("delta")
+    store.add_server("echo")
+    removed = [key for key in held if "delta" not in owners_of(store, key)]
+    assert store.remove_many(removed) == len(removed) > 0
+    store.remove_server("echo")
+    kill(store)
+    again = opened(background=False)
+    assert again.get_many(removed) == {}
+    assert len(again) == 200 - len(removed)
+    again.check_invariants()
+
+
+def owners_of(store: KeyValueStore, key: str) -> tuple[str, ...]:
+    return store._shards.routing.at(store.explain(key).position).owners
+
+
+def test_removals_are_forgotten_once_every_disk_is_back(opened: Open) -> None:
+    store = filled(opened, 100, replication_factor=3, background=False)
+    store.crash_server("bravo")
+    store.remove_many([f"key {number}" for number in range(50)])
+    store.recover_server("bravo")
+    servers = [replica.server for replica in store._shards.replicas.values()]
+    assert [server.removals(0, LAST_POSITION) for server in servers] == [[], [], []]
+    assert len(store) == 50
+    store.check_invariants()
+
+
+def test_a_transaction_is_whole_though_a_server_crashes_in_the_middle(opened: Open) -> None:
+    crashing: list[threading.Thread] = []
+
+    def crash_the_second(step: str) -> None:
+        if step == "transaction.applied" and not crashing:
+            server_id = store.get_server_for_key(second)
+            crashing.append(threading.Thread(target=store.crash_server, args=(server_id,)))
+            crashing[0].start()  # it goes as far as the stripes that the commit holds
+            while not store._shards.replicas[server_id].down:
+                time.sleep(0.001)
+
+    store = filled(opened)
+    store.close()
+    store = opened(yield_point=crash_the_second)
+    first = "key 1"
+    second = next(key for key in store.keys() if is_elsewhere(store, key, first))
+    with pytest.raises(QuorumError) as caught:
+        commit(store, {first: "together", second: None})
+    assert caught.value.unknown
+    crashing[0].join()
+    kill(store)  # and what is owed to the server was in the memory of the process
+    again = opened()
+    assert (again.get(first), again.get(second)) == ("together", None)
+    again.check_invariants()
+
+
+def is_elsewhere(store: KeyValueStore, key: str, first: str) -> bool:
+    """Return whether another server and another stripe have a key."""
+    positions = store.explain(key).position, store.explain(first).position
+    other_server = store.get_server_for_key(key) != store.get_server_for_key(first)
+    return other_server and stripe_of(positions[0]) != stripe_of(positions[1])
+
+
+def commit(store: KeyValueStore, values: Mapping[str, str | None]) -> None:
+    transaction = store.transaction()
+    for key, value in values.items():
+        if value is None:
+            transaction.remove(key)
+        else:
+            transaction.set(key, value)
+    transaction.commit()
+
+
+def test_what_was_removed_stays_so_though_the_journal_could_not_end_an_earlier_transaction(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(journal: Journal, number: int) -> None:
+        raise StorageError("journal", "no space", "make room")
+
+    store = filled(opened, 20)
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "end_commit", fail)
+        commit(store, {"key 1": "together", "key 2": "together"})
+    store.remove("key 1")
+    kill(store)
+    again = opened()
+    assert (again.get("key 1"), again.get("key 2")) == (None, "together")
+    again.check_invariants()
