@@ -20,6 +20,7 @@ from core.cluster.snapshot import (
     ReplicaCopy,
     ServerSnapshot,
     ServerState,
+    Storage,
     StoreSnapshot,
 )
 from core.cluster.transactions import Transaction
@@ -40,6 +41,7 @@ from core.errors import (
     MigrationInProgressError,
     MissingExtraError,
     NoServersError,
+    ObservingError,
     QuorumError,
     ServerExistsError,
     ServerFailedError,
@@ -52,6 +54,8 @@ from core.errors import (
     UnknownServerError,
 )
 from core.events import (
+    DiskRecovered,
+    DiskTroubled,
     Event,
     MigrationCancelling,
     MigrationFinished,
@@ -67,7 +71,7 @@ from core.events import (
     StoreCleared,
 )
 from core.metrics import LatencyHistogram, LatencySummary
-from core.record import Entry, Record, Value
+from core.record import Entry, Item, Record, Value
 from core.ring import (
     HashFunction,
     HashRing,
@@ -103,6 +107,8 @@ __all__ = [
     "DataDirectoryLockedError",
     "DataLossError",
     "DiskFullError",
+    "DiskRecovered",
+    "DiskTroubled",
     "Distribution",
     "DoctorReport",
     "DurableServer",
@@ -118,6 +124,7 @@ __all__ = [
     "InvalidOptionError",
     "InvalidServerIdError",
     "InvalidValueError",
+    "Item",
     "KeyPlacement",
     "KeyValueStore",
     "LastServerError",
@@ -144,6 +151,7 @@ __all__ = [
     "MigrationState",
     "MissingExtraError",
     "NoServersError",
+    "ObservingError",
     "OperationKind",
     "OwnershipChange",
     "Plan",
@@ -172,6 +180,7 @@ __all__ = [
     "ServerUnavailableError",
     "Share",
     "StalePlanError",
+    "Storage",
     "StorageError",
     "StoreCleared",
     "StoreClosedError",

@@ -26,6 +26,7 @@
     │   ├── DataDirectoryLockedError             another process, or another store, uses it
     │   ├── CorruptTopologyError                 its topology.json is not what was written
     │   └── CorruptJournalError                  its journal is not what was written
+    ├── ObservingError                           a store that only observes was to be changed
     ├── MissingExtraError          (ImportError) a part of ringtop needs a package that isn't there
     └── StoreClosedError                         the store was closed
 
@@ -258,6 +259,16 @@ class DataDirectoryLockedError(DataDirectoryError):
         )
         self.pid = pid
         self.host = host
+
+
+class ObservingError(StoreError):
+    """A store that was opened to observe was to be changed. Nothing was done."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the data directory was opened to be observed: open it without observe (--observe), "
+            "or change it where it is open"
+        )
 
 
 class CorruptTopologyError(DataDirectoryError):

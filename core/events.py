@@ -88,15 +88,19 @@ class MigrationFinished(ServerEvent):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerCrashed(ServerEvent):
-    """The server stopped answering, and lost what it held.
+    """The server stopped answering. In memory it lost what it held; a disk keeps it.
 
     Attributes:
-        keys_lost: how many keys no other server holds.
+        keys_lost: how many keys no other server holds, if it lost them.
         keys_left: how many of its keys others hold.
+        keys_waiting: how many keys only its disk holds: they can't be read until it is back.
+        on_disk: whether it keeps what it held.
     """
 
     keys_lost: int
     keys_left: int
+    keys_waiting: int = 0
+    on_disk: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +134,29 @@ class RecoveryFinished(ServerEvent):
         hints: how many hints were delivered.
         copied: how many records were copied because ranges differed.
         seconds: how long it took.
+        keys: how many keys it has, most of which its disk had kept; None without a disk.
     """
 
     hints: int
     copied: int
     seconds: float
+    keys: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskTroubled(ServerEvent):
+    """The server's disk can't be written any more.
+
+    Attributes:
+        trouble: why, and what to do about it.
+    """
+
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiskRecovered(ServerEvent):
+    """The server's disk can be written again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,20 @@ class Entry(NamedTuple):
     record: Record
 
 
+class Item(NamedTuple):
+    """What a user has stored: a key, its value, and when it expires.
+
+    Attributes:
+        key: the key.
+        value: its value, as the type that was stored.
+        expires_at_ms: milliseconds since 1970-01-01 UTC; None if it is kept for ever.
+    """
+
+    key: str
+    value: Value
+    expires_at_ms: int | None
+
+
 def checked_key(key: object) -> str:
     """Return `key` as a plain `str`, or say what is wrong with it.
 

@@ -8,12 +8,13 @@ import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from types import TracebackType
 from typing import Self
 
 from core.clock import Clock, SystemClock
-from core.cluster.doctor import DoctorReport, examine
+from core.cluster.doctor import DoctorReport, count_corrupt, examine
 from core.cluster.expiry import Expiry, SteadyTime
 from core.cluster.failover import CrashPreview, Failover, Recovery
 from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency, Level
@@ -21,6 +22,7 @@ from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
+from core.cluster.observing import Observed, RefusedVersions, look, open_to_observe
 from core.cluster.persistence import (
     Ephemeral,
     OnDisk,
@@ -34,12 +36,14 @@ from core.cluster.reopening import reopen
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
-from core.cluster.snapshot import KeyPlacement, StoreSnapshot
+from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
 from core.errors import (
     InvalidKeyError,
     InvalidOptionError,
+    MigrationInProgressError,
     NoServersError,
+    ObservingError,
     StoreError,
     UnknownServerError,
 )
@@ -52,6 +56,7 @@ from core.record import (
     VALUE,
     VERSION,
     Entry,
+    Item,
     Record,
     Value,
     checked_key,
@@ -96,6 +101,8 @@ class KeyValueStore(HotPath):
         sync: what a write to a data directory has survived when it returns. ``"everysec"``: the end
             of the process, in whatever way; a loss of power takes what was written in its last
             second. ``"always"``: a loss of power too; writers wait for the disk, together.
+        observe: True reads a data directory that another process may have open, as it is at this
+            moment, and refuses every change with `ObservingError`.
         replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
             it on all of them. None for what the data directory has, or 1.
         consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
@@ -139,7 +146,11 @@ class KeyValueStore(HotPath):
         "_faults",
         "_maintenance",
         "_membership",
+        "_observing",
         "_shards",
+        "_storage",
+        "_sync_disk",
+        "_trouble_of_disk",
     )
 
     def __init__(
@@ -148,6 +159,7 @@ class KeyValueStore(HotPath):
         *,
         data_dir: str | os.PathLike[str] | None = None,
         sync: SyncMode = "everysec",
+        observe: bool = False,
         replication_factor: int | None = None,
         consistency: Consistency | str = Consistency.STRONG,
         clock: Clock | None = None,
@@ -174,7 +186,22 @@ class KeyValueStore(HotPath):
         versions: Iterator[int] = itertools.count(1)
         persistence: Persistence = Ephemeral()
         disk: OnDisk | None = None
-        if data_dir is not None:
+        observed: Observed | None = None
+        self._storage: Storage | None = None
+        self._sync_disk: Callable[[], None] | None = None
+        self._trouble_of_disk: Callable[[], str | None] | None = None
+        self._observing = observe
+        if observe:
+            if data_dir is None:
+                raise InvalidOptionError("observe needs a data_dir")
+            background = False
+            observed, topology = open_to_observe(data_dir)
+            persistence, create = observed, observed.create_server
+            versions = RefusedVersions()
+            replication_factor = topology.replication_factor
+            ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
+            self._storage = Storage(str(observed.directory.path), "", observing=True)
+        elif data_dir is not None:
             if create_server is not None or hash_function is not murmur3:
                 raise InvalidOptionError(
                     "a data directory has servers of its own, and positions by murmur3: "
@@ -190,11 +217,15 @@ class KeyValueStore(HotPath):
             versions = ReservedVersions(disk.journal)
             replication_factor = topology.replication_factor
             ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
+            self._storage = Storage(str(disk.directory.path), sync)
         self._shards = Shards(
             hash_function, self._factory(create), replication_factor or 1, level, hints_kept
         )
         self._events = EventLog()
         time = SteadyTime(self._clock, 0 if disk is None else disk.journal.time_noted)
+        if disk is not None:
+            self._sync_disk = lambda: disk.sync(self._shards, time.now_ms())
+            self._trouble_of_disk = lambda: disk.journal.trouble
         yield_to = yield_point or _go_on
         replication = Replication(
             self._shards,
@@ -213,7 +244,7 @@ class KeyValueStore(HotPath):
             persistence,
             background=background,
         )
-        self._expiry = Expiry(self._shards, replication, time, versions, indexed=disk is None)
+        self._expiry = Expiry(self._shards, replication, time, versions, indexed=data_dir is None)
         self._failover = Failover(
             self._shards,
             replication,
@@ -227,7 +258,7 @@ class KeyValueStore(HotPath):
             self._expiry,
             time,
             self._clock,
-            sync=None if disk is None else lambda: disk.sync(self._shards, time.now_ms()),
+            sync=self._sync_disk,
             background=background,
         )
         self._committer = Committer(
@@ -246,6 +277,12 @@ class KeyValueStore(HotPath):
             time,
             yield_point,
         )
+        if observed is not None:
+            try:
+                look(observed, topology, self._membership, self._shards, replication)
+            except BaseException:
+                self._membership.close()
+                raise
         if disk is not None:
             try:
                 reopen(disk, topology, self._membership, self._shards, replication)
@@ -409,6 +446,7 @@ class KeyValueStore(HotPath):
         Returns:
             False if it is unknown, or down already.
         """
+        self._refuse_if_observing()
         return self._failover.crash(server_id)
 
     def recover_server(self, server_id: str) -> bool:
@@ -423,7 +461,7 @@ class KeyValueStore(HotPath):
             ServerFailedError: it, or another server that has what it lacks, does not answer. It is
                 back nevertheless, and catches up in the background.
         """
-        recovery = self._failover.begin_recovery(server_id)
+        recovery = self.begin_recovery(server_id)
         if recovery is None:
             return False
         while recovery.step():
@@ -436,17 +474,33 @@ class KeyValueStore(HotPath):
         Returns:
             How far it is; None if it is unknown, or neither down nor behind.
         """
+        self._refuse_if_observing()
         return self._failover.begin_recovery(server_id)
 
-    def doctor(self, *, repair: bool = False) -> DoctorReport:
+    def doctor(
+        self, *, repair: bool = False, advance: Callable[[int], None] | None = None
+    ) -> DoctorReport:
         """Compare the records of every server with what the ring says, and with each other.
 
         A stripe at a time, while operations go on. O(records).
 
         Args:
-            repair: True gives every owner the newest record and takes it from everybody else.
+            repair: True gives every owner the newest record and takes it from everybody else; a
+                corrupt one is mended from a replica that has it.
+            advance: called with the number of stripes that were looked at, of 1,024.
         """
-        return examine(self._shards, self._replication, repair=repair)
+        if self._observing:
+            migration = self.migration
+            if repair:
+                raise ObservingError
+            if migration is not None:
+                # What is on its way lies where it does not belong, and no look is at one moment.
+                raise MigrationInProgressError(migration.progress.server_id, paused=False)
+        return examine(self._shards, self._replication, repair=repair, advance=advance)
+
+    def corrupt_keys(self) -> int:
+        """Return how many records on disks are not what was written there. O(records)."""
+        return count_corrupt(self._shards)
 
     def maintain(self) -> bool:
         """Do a small piece of what otherwise happens in the background.
@@ -454,6 +508,8 @@ class KeyValueStore(HotPath):
         Returns:
             Whether more could be done at once.
         """
+        if self._observing:
+            return False
         moved = self._membership.work()
         return self._maintenance.run_once() or moved
 
@@ -686,6 +742,28 @@ class KeyValueStore(HotPath):
             ]
         return found if limit is None else found[:limit]
 
+    def items(self, prefix: str = "") -> Iterator[Item]:
+        """Yield the keys that begin with `prefix`, with their values, in ring order.
+
+        Holds a stripe of them (a 1,024th of the ring) at a time, however many there are; each
+        stripe is read at one moment, and operations go on meanwhile. O(keys).
+
+        Raises:
+            InvalidOptionError: `prefix` is no `str`.
+            ServerUnavailableError: no replica of a part of the ring answers.
+        """
+        if not isinstance(prefix, str):
+            raise InvalidOptionError(f"a prefix must be str, not {type(prefix).__name__}")
+        return self._items(prefix)
+
+    def _items(self, prefix: str) -> Iterator[Item]:
+        for stripe in range(STRIPES):
+            for _, key, record in self._replication.entries_of_stripe(stripe):
+                value, _, expires_at = record
+                if value is None or not key.startswith(prefix) or self._time.expired(record):
+                    continue
+                yield Item(key, value, None if expires_at == NEVER_EXPIRES else expires_at)
+
     def scan(self, start_key: str, count: int) -> list[tuple[str, Value]]:
         """Return up to `count` keys and values in ring order, from the position of `start_key` on.
 
@@ -779,7 +857,13 @@ class KeyValueStore(HotPath):
         Keys that have expired are counted until they were swept, a second later at most.
         """
         return take_snapshot(
-            self._membership, self._shards, self._failover, self._faults, self._clock, self._events
+            self._membership,
+            self._shards,
+            self._failover,
+            self._faults,
+            self._clock,
+            self._events,
+            self._storage_now(),
         )
 
     def events(self) -> tuple[Event, ...]:
@@ -793,6 +877,17 @@ class KeyValueStore(HotPath):
             AssertionError: names what is broken, and where.
         """
         check_invariants(self._membership, self._shards)
+
+    def sync(self) -> None:
+        """Return once everything that was written before survives a loss of power.
+
+        Does nothing for a store in memory.
+
+        Raises:
+            StoreError: a disk can't be written.
+        """
+        if self._sync_disk is not None:
+            self._sync_disk()
 
     def close(self) -> None:
         """Stop what is under way and close every server. Closing twice does nothing.
@@ -826,6 +921,15 @@ class KeyValueStore(HotPath):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _storage_now(self) -> Storage | None:
+        if self._storage is None or self._trouble_of_disk is None:
+            return self._storage
+        return replace(self._storage, trouble=self._trouble_of_disk())
+
+    def _refuse_if_observing(self) -> None:
+        if self._observing:
+            raise ObservingError
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired.

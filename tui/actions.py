@@ -215,6 +215,14 @@ ACTIONS: tuple[Action, ...] = (
         destructive=True,
     ),
     Action(
+        "remove_load",
+        ("D",),
+        "Clear load",
+        "Stop the load and remove what loads have written, after showing how much that is.",
+        Group.LOAD,
+        destructive=True,
+    ),
+    Action(
         "next_workload",
         ("w",),
         "Workload",

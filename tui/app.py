@@ -34,6 +34,7 @@ from core.workload.load_generator import LoadGenerator
 from tui.actions import ACTIONS, footer_actions, key_label, keys_by_action
 from tui.attention import Attention
 from tui.formatting import clock_time, duration
+from tui.leftovers import LOAD_KEYS_STAY
 from tui.renderables.hints import Hint
 from tui.renderables.look import Look
 from tui.renderables.status import ScreenState
@@ -42,9 +43,10 @@ from tui.screens.crash_server import CrashServerDialog
 from tui.screens.dashboard import Dashboard
 from tui.screens.faults import FaultsDialog
 from tui.screens.help import HelpScreen
+from tui.screens.remove_load import RemoveLoadDialog
 from tui.screens.remove_server import RemoveServerDialog
 from tui.server_names import next_server_name
-from tui.store_gateway import AlreadyDownError, Frame, Question, ReadOnlyError, StoreGateway
+from tui.store_gateway import AlreadyDownError, Frame, Question, StoreGateway
 from tui.terminal import AsciiOnly, TerminalDriver
 from tui.themes import DARK_THEME, THEMES, checked_theme, look_of
 from tui.view_model import Mark
@@ -59,6 +61,7 @@ REFRESH_SECONDS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 _DELAYS_KEPT = 4
 _HALF_A_PAGE = 0.5
 _MESSAGE_CELLS = 300
+_REMARK_SECONDS = 12
 # Those that end a program; each leaves by the same door as `q`.
 _ENDING_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _SIGNAL_STATUS = 128
@@ -101,6 +104,8 @@ class RingtopApp(App[None], inherit_bindings=False):
         clock: what the screen's own delay is measured by.
         live: False to stand still, without timer and threads: a frame is taken only at the start,
             after an action, and by `request_frame`. For pictures and tests.
+        remarks: what the user is to be told first.
+        look_again: opens a store anew that is only observed; None for any other.
 
     Raises:
         InvalidOptionError: the theme, an action in the keymap or the refresh rate is unknown.
@@ -160,13 +165,17 @@ class RingtopApp(App[None], inherit_bindings=False):
         zone: tzinfo | None = None,
         clock: Clock | None = None,
         live: bool = True,
+        remarks: Sequence[str] = (),
+        look_again: Callable[[], KeyValueStore] | None = None,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
         if not refresh_seconds > 0:
             raise InvalidOptionError("refresh_seconds must be above 0")
         self.failure: Exception | None = None
+        self._remarks = remarks
         self._keys = keys_by_action(keymap or {})
-        self._readonly = readonly
+        self._readonly = readonly or look_again is not None
+        self._observing = look_again is not None
         self._ascii_only = ascii_only
         self._refresh_seconds = refresh_seconds
         self._zone = zone
@@ -181,6 +190,7 @@ class RingtopApp(App[None], inherit_bindings=False):
             keys_per_second=keys_per_second,
             zone=zone,
             clock=clock,
+            look_again=look_again,
         )
         self._dashboard = Dashboard()
         self._attention = Attention()
@@ -216,6 +226,13 @@ class RingtopApp(App[None], inherit_bindings=False):
             for number in _ENDING_SIGNALS:
                 asyncio.get_running_loop().add_signal_handler(number, self._end_by, number)
         self.call_after_refresh(self.request_frame)
+        for remark in self._remarks:
+            self.notify(
+                visible(remark, _MESSAGE_CELLS),
+                severity="warning",
+                timeout=_REMARK_SECONDS,
+                markup=False,
+            )
 
     async def on_unmount(self) -> None:
         """Take no more frames; no thread of the dashboard's is left afterwards."""
@@ -284,6 +301,7 @@ class RingtopApp(App[None], inherit_bindings=False):
                 delay=max(self._delays, default=0.0),
                 paused=self._paused,
                 readonly=self._readonly,
+                observing=self._observing,
             ),
         )
 
@@ -355,9 +373,22 @@ class RingtopApp(App[None], inherit_bindings=False):
     ) -> bool:
         """Carry out an action, unless it changes something and the dashboard is to look only."""
         if self._readonly and action in _DESTRUCTIVE and self.check_action(str(action), ()):
-            self._complain(ReadOnlyError())
+            self._complain(self._gateway.refusal())
             return True
         return await super().run_action(action, default_namespace, namespaces)
+
+    @property
+    def load_left_keys(self) -> bool:
+        """Whether a load's keys stay in a data directory."""
+        return self._gateway.load_left_keys
+
+    async def action_quit(self) -> None:
+        """Leave; before that, offer to remove what the load wrote into a data directory."""
+        if not self._gateway.load_left_keys or self._readonly:
+            self.exit()
+            return
+        dialog = RemoveLoadDialog(self._gateway, self.look, leaving=True)
+        self.push_screen(dialog, lambda leave: self.exit() if leave else None)
 
     def action_interrupt(self) -> None:
         """Leave."""
@@ -538,8 +569,17 @@ class RingtopApp(App[None], inherit_bindings=False):
         self._command(self._gateway.cancel_migration)
 
     def action_toggle_load(self) -> None:
-        """Start or stop the load."""
+        """Start or stop the load; then offer to remove what it wrote into a data directory."""
+        load = self._frame.view.load if self._frame is not None else None
+        stops = load is not None and (load.running or load.preparing is not None)
         self._command(self._gateway.toggle_load)
+        if stops and self._gateway.load_left_keys:
+            self.action_remove_load()
+
+    def action_remove_load(self) -> None:
+        """Show what loads have written, and offer to remove it."""
+        dialog = RemoveLoadDialog(self._gateway, self.look)
+        self.push_screen(dialog, lambda _: self.request_frame())
 
     def action_next_workload(self) -> None:
         """Go on to the next workload."""
@@ -634,6 +674,8 @@ def run_dashboard(
     keymap: Mapping[str, str] | None = None,
     refresh_seconds: float = 0.5,
     keys_per_second: float | None = None,
+    remarks: Sequence[str] = (),
+    look_again: Callable[[], KeyValueStore] | None = None,
 ) -> int:
     """Show the dashboard until the user leaves it; then close the load and the store.
 
@@ -656,9 +698,17 @@ def run_dashboard(
         keymap=keymap,
         refresh_seconds=refresh_seconds,
         keys_per_second=keys_per_second,
+        remarks=remarks,
+        look_again=look_again,
     )
     problems: list[Exception] = []
-    for step in (app.run_attentively, load.stop, store.close):
+    left_keys = False
+
+    def look_for_load_keys() -> None:
+        nonlocal left_keys
+        left_keys = app.load_left_keys
+
+    for step in (app.run_attentively, load.stop, look_for_load_keys, store.close):
         try:
             step()
         except Exception as error:
@@ -667,6 +717,8 @@ def run_dashboard(
         problems.insert(0, app.failure)
     for problem in problems[:1]:
         sys.stderr.write(f"ringtop: {_told(problem)}\n")
+    if left_keys:
+        sys.stderr.write(f"ringtop: {LOAD_KEYS_STAY}\n")
     return app.return_code or (1 if problems else 0)
 
 

@@ -20,6 +20,7 @@ from core.errors import (
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, MAX_VIRTUAL_NODES
 from core.safe_text import quoted
 from core.server_id import checked_server_id
+from core.servers.rocksdb_server import SyncMode
 from core.workload.load_settings import (
     MAX_OPERATIONS_PER_SECOND,
     MAX_THREADS,
@@ -37,6 +38,9 @@ DEFAULT_KEYS = 20_000
 _MOST_SERVERS = 500
 # All of them are in the memory of one process, at about 400 bytes each.
 _MOST_KEYS = 20_000_000
+# Where the data directory is, when no option says so.
+DATA_VARIABLE = "RINGTOP_DATA"
+SYNC_MODES: tuple[SyncMode, ...] = ("everysec", "always")
 _UNPACED = "max"
 _SHOWN_CHARACTERS = 40
 
@@ -230,6 +234,44 @@ def ring_options(command: Command) -> Command:
         help="Points on the ring of a server of weight 1.",
     )
     return servers(virtual_nodes(replicas(consistency(command))))
+
+
+def data_option(*, required: bool) -> Callable[[Command], Command]:
+    """Return what adds the option that says which data directory is meant.
+
+    Args:
+        required: whether there is no doing without one.
+    """
+    return click.option(
+        "--data",
+        required=required,
+        envvar=DATA_VARIABLE,
+        show_envvar=True,
+        metavar="DIR",
+        help="The data directory"
+        + ("." if required else " to keep everything in, made if it is missing."),
+    )
+
+
+def observe_option(command: Command) -> Command:
+    """Add the option that asks to look at a data directory and leave it alone."""
+    return click.option(
+        "--observe",
+        is_flag=True,
+        help="Only look at the data directory; another process may have it open.",
+    )(command)
+
+
+def sync_option(command: Command) -> Command:
+    """Add the option that says what a write to a data directory survives."""
+    return click.option(
+        "--sync",
+        type=click.Choice(SYNC_MODES),
+        default=SYNC_MODES[0],
+        show_default=True,
+        help="What a write has survived when it returns, with --data. everysec: a kill of the "
+        "process, but a loss of power takes the last second. always: a loss of power too.",
+    )(command)
 
 
 def keys_option(command: Command) -> Command:

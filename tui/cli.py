@@ -6,6 +6,8 @@ opens: that takes as long as everything else together.
 
 import os
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 
 import click
 from click.core import ParameterSource
@@ -16,6 +18,7 @@ from core import __version__
 from core.cluster.levels import Consistency
 from core.cluster.plan import Plan
 from core.record import MAX_VALUE_BYTES
+from core.servers.rocksdb_server import SyncMode
 from core.store import KeyValueStore
 from core.workload.load_generator import LoadGenerator
 from core.workload.load_settings import LoadSettings
@@ -26,15 +29,27 @@ from tui.arguments import (
     ascii_option,
     bindable_actions,
     dashboard_options,
+    data_option,
     json_option,
     keys_option,
     load_options,
+    observe_option,
     own_keys_options,
     read_server_id,
     ring_options,
+    sync_option,
 )
 from tui.bench import run_bench
 from tui.bench_report import draw_bench_report
+from tui.data_commands import COMMANDS
+from tui.data_store import (
+    RingWishes,
+    differences,
+    known_topology,
+    observed,
+    opened_or_made,
+    opened_to_observe,
+)
 from tui.fault_bench import FEWEST_REPLICAS, run_fault_bench
 from tui.fault_bench_report import draw_fault_bench_report
 from tui.formatting import counted
@@ -50,7 +65,8 @@ from tui.json_documents import (
 )
 from tui.key_loading import STANDARD_INPUT, load_keys, named
 from tui.keyboard import check_terminal, terminal_streams
-from tui.observation import observe
+from tui.leftovers import LOAD_KEYS_STAY
+from tui.observation import observe as look_at
 from tui.output import console_for_output, look_of, needs_ascii, notice, write_json, write_text
 from tui.plain_frame import draw_frame
 from tui.plan_report import draw_plan_report
@@ -102,7 +118,7 @@ Watch a key-value store that is sharded by a consistent-hash ring, and steer it.
 
 Without a command this opens the dashboard on a ring of its own, in memory: four servers, 20,000
 sample keys, and a load that reads and writes them. Give it the names of your own keys to see where
-those would live. Nothing is written to disk, and no server is contacted.
+those would live. Nothing is written to disk without --data, and no server is contacted.
 
 \b
 Examples:
@@ -111,10 +127,13 @@ Examples:
   ringtop --servers 5 --replicas 3      each key on three: crash one with x
   ringtop --keys-from keys.txt          your own keys, one a line
   redis-cli --scan | ringtop --keys-from -
+  ringtop --data DIR                    a ring that is kept on disk
+  ringtop --data DIR --observe          a look at one that is open elsewhere
   ringtop --once                        one picture, as text
   ringtop --json | jq .servers          its figures, for scripts
   ringtop plan --servers a,b,c --add d  what a change would move
   ringtop bench --seconds 10            how fast the store is here
+  ringtop get user:1 --data DIR         a value; also set, rm, keys
 """,
     epilog=f"""\
 \b
@@ -131,10 +150,14 @@ Completion in bash (for zsh and fish: zsh_source, fish_source):
 
 \b
 Exit status: 0 done; 1 failed, or a bad line with --strict;
-2 wrong arguments, an unreadable file, or no terminal; 130 interrupted.
+2 wrong arguments, an unreadable file, or no terminal; 3 the data directory
+can't be used (in use, refused, damaged); 4 its disk failed; 130 interrupted.
 """,
 )
 @click.version_option(__version__, prog_name=_PROGRAM, message="%(prog)s %(version)s")
+@data_option(required=False)
+@observe_option
+@sync_option
 @ring_options
 @keys_option
 @own_keys_options
@@ -143,7 +166,8 @@ Exit status: 0 done; 1 failed, or a bad line with --strict;
     "--load/--no-load",
     "with_load",
     default=None,
-    help="Whether the load runs from the beginning.  [default: load, but for --keys-from]",
+    help="Whether the load runs from the beginning.  [default: load, but for --keys-from and "
+    "--data]",
 )
 @dashboard_options
 @click.option("--once", is_flag=True, help="Print one picture as plain text, without a screen.")
@@ -153,6 +177,9 @@ Exit status: 0 done; 1 failed, or a bad line with --strict;
 def ringtop(
     context: click.Context,
     *,
+    data: str | None,
+    observe: bool,
+    sync: SyncMode,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
     replicas: int,
@@ -187,10 +214,11 @@ def ringtop(
 
             with arguments_checked_by_core():
                 checked_theme(theme)
+    _check_data_options(context)
     if with_load is None:
-        with_load = keys_from is None
-    with_samples = with_load or keys_from is None
-    _check_key_options(context, own=keys_from is not None, samples=with_samples)
+        with_load = keys_from is None and data is None
+    with_samples = with_load or (keys_from is None and data is None)
+    _check_key_options(context, own=keys_from is not None, samples=with_samples or data is not None)
     settings = LoadSettings(
         workload=workload,
         threads=threads,
@@ -198,10 +226,22 @@ def ringtop(
         key_count=keys,
         seed=seed,
     )
-    with (
-        _store_with(servers, virtual_nodes, replicas, consistency) as store,
-        LoadGenerator(store, settings) as load,
-    ):
+    remarks: list[str] = []
+    look_again: Callable[[], KeyValueStore] | None = None
+    opening: AbstractContextManager[KeyValueStore]
+    if data is None:
+        opening = _store_with(servers, virtual_nodes, replicas, consistency)
+    elif observe:
+        opening = opened_to_observe(data, consistency)
+        look_again = partial(observed, data, consistency)
+    else:
+        wishes = RingWishes(servers, virtual_nodes, replicas, _given(context))
+        known = known_topology(data)
+        remarks = differences(known, wishes) if known is not None else []
+        opening = opened_or_made(data, sync, consistency, wishes)
+    for remark in remarks:
+        notice(remark)
+    with opening as store, LoadGenerator(store, settings) as load:
         if keys_from is not None:
             load_keys(store, keys_from, strict=strict)
         if with_samples:
@@ -222,8 +262,12 @@ def ringtop(
                     keymap=bindings,
                     refresh_seconds=refresh,
                     keys_per_second=keys_per_second,
+                    remarks=remarks,
+                    look_again=look_again,
                 )
-        seen = observe(store, load)
+        seen = look_at(store, load)
+    if data is not None and with_load:
+        notice(LOAD_KEYS_STAY)
     if as_json:
         write_json(snapshot_document(seen))
     else:
@@ -434,6 +478,10 @@ def bench(
     return _FAILED if result.had_errors else 0
 
 
+for _command in COMMANDS:
+    ringtop.add_command(_command)
+
+
 def _bench_with_faults(
     store: KeyValueStore,
     settings: LoadSettings,
@@ -474,6 +522,33 @@ def _refuse_options_before(context: click.Context, command: str) -> None:
             raise click.UsageError(
                 f"options go behind the command: {_PROGRAM} {command} [OPTIONS]", context
             )
+
+
+def _given(context: click.Context) -> frozenset[str]:
+    """Return the names of the options that somebody gave."""
+    return frozenset(
+        name
+        for name in context.params
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    )
+
+
+def _check_data_options(context: click.Context) -> None:
+    """Refuse options that don't go together with a data directory, or not without one."""
+    given = _given(context)
+    if context.params["data"] is None:
+        for name in ("sync", "observe"):
+            if name in given:
+                raise click.UsageError(
+                    f"--{name} is about a data directory: give --data too", context
+                )
+    elif context.params["observe"] and (context.params["with_load"] or "sync" in given):
+        raise click.UsageError("--observe writes nothing: leave --load and --sync out", context)
+    elif context.params["keys_from"] is not None:
+        raise click.UsageError(
+            "--keys-from keeps keys in memory: ringtop import puts them into a data directory",
+            context,
+        )
 
 
 def _check_key_options(context: click.Context, *, own: bool, samples: bool) -> None:

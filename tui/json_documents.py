@@ -32,9 +32,12 @@ replication_factor, consistency (strong, eventual), total_keys,
 under_replicated_keys, peak_to_average
 servers[]: id, state (up, joining, leaving, catching up, down), weight,
   vnodes, share, keys, reads, writes, operations_per_second, hints,
-  stripes_behind, faults {{slow_ms, failing_calls, partitioned (0, 1)}}
+  stripes_behind, faults {{slow_ms, failing_calls, partitioned (0, 1)}},
+  trouble (of its disk)
 recoveries[]: server_id, state (running, waiting, finished), fraction,
   hints, compared, copied, seconds, error
+storage: path (empty in memory), sync (everysec, always), observing (0, 1),
+  trouble (of its journal)
 load: state (running, stopped, failed), workload, distribution,
   threads, rate_per_thread (0: max), keys, seconds, operations,
   failed_operations, misses, operations_per_second,
@@ -76,6 +79,8 @@ broken[]: the promises that were broken, in words"""
 
 # Of an error's text; the core has cut it already.
 _TEXT_CHARACTERS = 300
+# As long as the system takes one, and each character of it spelled out.
+_PATH_CHARACTERS = 4_096 * 10
 _MILLISECONDS = 1_000
 
 
@@ -111,6 +116,7 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
                     "failing_calls": server.faults.failing_calls,
                     "partitioned": int(server.faults.partitioned),
                 },
+                "trouble": visible(server.trouble or "", _TEXT_CHARACTERS),
             }
             for server in store.servers
         ],
@@ -127,6 +133,7 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
             }
             for recovery in store.recoveries
         ],
+        "storage": _storage(store),
         "load": _load(seen),
         "events": [
             {
@@ -265,6 +272,18 @@ def _load(seen: Observation) -> dict[str, Json]:
         "operations_per_second": interval.operations_per_second,
         **_latency(interval.latency),
         "errors": _errors(load.errors),
+    }
+
+
+def _storage(store: StoreSnapshot) -> dict[str, Json]:
+    storage = store.storage
+    if storage is None:
+        return {"path": "", "sync": "", "observing": 0, "trouble": ""}
+    return {
+        "path": visible(storage.path, _PATH_CHARACTERS),
+        "sync": storage.sync,
+        "observing": int(storage.observing),
+        "trouble": visible(storage.trouble or "", _TEXT_CHARACTERS),
     }
 
 

@@ -85,8 +85,12 @@ def write_json(document: Mapping[str, Json]) -> None:
     write(json.dumps(document, indent=2, allow_nan=False) + "\n")
 
 
-def write(text: str) -> None:
-    """Write to standard output, now.
+def write(text: str, *, now: bool = True) -> None:
+    """Write to standard output.
+
+    Args:
+        text: what to write.
+        now: False lets it wait for more.
 
     Raises:
         OSError: it can't be written; `tui.__main__` says so.
@@ -94,7 +98,25 @@ def write(text: str) -> None:
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     sys.stdout.write(text)
-    sys.stdout.flush()
+    if now:
+        sys.stdout.flush()
+
+
+def write_bytes(octets: bytes, *, now: bool = True) -> None:
+    """Write bytes to standard output as they are.
+
+    Args:
+        octets: what to write.
+        now: False lets it wait for more.
+
+    Raises:
+        OSError: they can't be written.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+    sys.stdout.buffer.write(octets)
+    if now:
+        sys.stdout.buffer.flush()
 
 
 def notice(text: str) -> None:

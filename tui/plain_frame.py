@@ -13,11 +13,11 @@ from tui.formatting import clock_time, counted
 from tui.renderables.bars import draw_bars
 from tui.renderables.events import draw_events
 from tui.renderables.load import draw_load
-from tui.renderables.look import BOLD, Look
+from tui.renderables.look import BOLD, DIM, Look
 from tui.renderables.ring import draw_ring
 from tui.renderables.status import ScreenState, draw_status
 from tui.renderables.table import Sorting, draw_row, draw_titles, lay_out
-from tui.view_model import DashboardView
+from tui.view_model import DashboardView, storage_words
 
 # Beyond this, lines get too long to follow with the eye.
 _WIDEST = 132
@@ -30,6 +30,7 @@ _EVENTS_SHOWN = 8
 # Two of words, and one that stays empty.
 _LOAD_LINES = 3
 _INDENT = " "
+_DATA_IN = "data in "
 
 
 def draw_frame(view: DashboardView, width: int, look: Look, *, zone: tzinfo | None = None) -> Text:
@@ -53,7 +54,15 @@ def draw_frame(view: DashboardView, width: int, look: Look, *, zone: tzinfo | No
         lines += [Text(), _title("Ring"), *ring]
     status = draw_status(view.status, ScreenState(clock_time(view.taken_at_ms, zone)), width, look)
     events = draw_events(view.events[-_EVENTS_SHOWN:], width - len(_INDENT), look)
-    lines = [status, Text(), *lines, Text(), _title("Events"), *_indented(events)]
+    place: list[Text] = []
+    if view.storage is not None:
+        words = storage_words(view.storage, width - len(_DATA_IN))
+        place = [look.finish(Text(f"{_DATA_IN}{words}", style=DIM))]
+    if view.status.disk is not None:
+        disk = view.status.disk
+        trouble = Text(f"{disk.sign} {disk.words}", style=look.tone(disk.tone))
+        place.append(look.finish(trouble))
+    lines = [status, *place, Text(), *lines, Text(), _title("Events"), *_indented(events)]
     for line in lines:
         line.rstrip()
     return Text("\n", no_wrap=True, end="").join(lines)

@@ -8,9 +8,9 @@ a large plan can hold it up.
 import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import tzinfo
 from typing import ParamSpec, TypeVar
 
@@ -18,10 +18,11 @@ from core.clock import Clock, SystemClock
 from core.cluster.failover import CrashPreview
 from core.cluster.migration import MigrationState
 from core.cluster.plan import Plan
-from core.cluster.snapshot import KeyPlacement, ServerState
-from core.errors import NoServersError, StoreError, UnknownServerError
+from core.cluster.snapshot import KeyPlacement, ServerState, StoreSnapshot
+from core.errors import NoServersError, ObservingError, StoreError, UnknownServerError
 from core.servers.faults import FaultInjector
 from core.store import KeyValueStore
+from core.workload.key_space import KEY_PREFIX, is_load_key
 from core.workload.load_generator import LoadGenerator
 from core.workload.load_settings import MAX_THREADS
 from core.workload.load_snapshot import LoadSnapshot
@@ -45,6 +46,9 @@ Answer = KeyPlacement | PositionPlacement | StoreError
 
 # Over how long rates and percentiles of the load are taken: less would jump about.
 _LOAD_SECONDS = 1.0
+# How often a store that is observed is opened anew, and how much longer than that took.
+_LOOK_SECONDS = 1.0
+_LOOK_SHARE = 10
 # One command may wait for a load that is being prepared while another ends it, and plans wait for
 # servers that were made slow while another command heals them.
 _COMMANDS_AT_ONCE = 6
@@ -126,8 +130,8 @@ class StoreGateway:
 
     Thread safety: any thread may call any method. `_wake` guards `_wanted`, `_busy`, `_question`
     and `_closed`; `_folding` is held while a frame is made and guards `_view` and `_loads`;
-    `_load_switch` guards `_preparing` and is held while the load starts or stops, and not while its
-    keys are written.
+    `_load_switch` guards `_preparing` and `_load_wrote` and is held while the load starts or stops,
+    and not while its keys are written.
 
     Args:
         store: the store.
@@ -138,6 +142,8 @@ class StoreGateway:
         keys_per_second: how fast a migration moves at most; None for no limit.
         zone: whose time of day is shown; None for this machine's.
         clock: when frames are handed over.
+        look_again: opens the store anew, which is done every now and then; None for a store that
+            need not be, because it is not only observed. The last one is closed by `close`.
     """
 
     def __init__(
@@ -151,12 +157,14 @@ class StoreGateway:
         keys_per_second: float | None = None,
         zone: tzinfo | None = None,
         clock: Clock | None = None,
+        look_again: Callable[[], KeyValueStore] | None = None,
     ) -> None:
         self._store = store
         self._load = load
         self._on_frame = on_frame
         self._on_error = on_error
-        self.readonly = readonly
+        self.readonly = readonly or look_again is not None
+        self._look_again = look_again
         self._keys_per_second = keys_per_second
         self._zone = zone
         self._clock: Clock = clock if clock is not None else SystemClock()
@@ -167,11 +175,14 @@ class StoreGateway:
         self._question: Question | None = None
         self._thread: threading.Thread | None = None
         self._commands: ThreadPoolExecutor | None = None
+        self._look_at = self._clock.monotonic() + _LOOK_SECONDS
+        self._outdated: str | None = None
         self._folding = threading.Lock()
         self._view: DashboardView | None = None
         self._loads: deque[LoadSnapshot] = deque()
         self._load_switch = threading.Lock()
         self._preparing = False
+        self._load_wrote = load.running
 
     # Frames
 
@@ -200,6 +211,8 @@ class StoreGateway:
             self._thread.join()
         if self._commands is not None:
             self._commands.shutdown(wait=True, cancel_futures=True)
+        if self._look_again is not None:
+            self._store.close()
 
     def request(self) -> bool:
         """Ask for a frame; False if one is on its way still, and this one is skipped."""
@@ -223,9 +236,10 @@ class StoreGateway:
     def frame(self) -> Frame:
         """Take a frame now. O(servers x stripes), and more when the ring changes."""
         with self._folding:
+            self._renew()
             with right_of_way:
                 load = self._load_now()
-                self._view = fold(self._store.snapshot(), load, self._view, zone=self._zone)
+                self._view = fold(self._snapshot(), load, self._view, zone=self._zone)
             question = self._question
             # A server that is slow keeps this thread waiting, and must not keep the load.
             lookup = None
@@ -330,7 +344,7 @@ class StoreGateway:
                 self._preparing = False
                 self._load.stop()
                 return
-            self._preparing = True
+            self._preparing = self._load_wrote = True
         try:
             self._load.load()
             with self._load_switch:
@@ -338,6 +352,32 @@ class StoreGateway:
                     self._load.start()
         finally:
             self._preparing = False
+
+    @property
+    def load_left_keys(self) -> bool:
+        """Whether the load has written into a data directory since what it wrote was removed."""
+        return self._load_wrote and self._store.snapshot().storage is not None
+
+    def count_load_keys(self) -> int:
+        """Return how many keys loads have left in the store. O(keys)."""
+        return sum(1 for _ in self._load_keys())
+
+    def remove_load_keys(self) -> int:
+        """Stop the load and remove the keys that loads have left; return how many. O(keys).
+
+        Ends early when the gateway is closed.
+        """
+        self._refuse_if_readonly()
+        with self._load_switch:
+            self._preparing = False
+            self._load.stop()
+        removed = 0
+        for key in self._load_keys():
+            if self._closed:
+                return removed
+            removed += self._store.remove(key)
+        self._load_wrote = False
+        return removed
 
     def next_workload(self) -> Workload:
         """Go on to the next workload, after the last to the first; return it."""
@@ -396,6 +436,35 @@ class StoreGateway:
         loads.append(now)
         return load_view(now, before)
 
+    def _load_keys(self) -> Iterator[str]:
+        found = (item.key for item in self._store.items(KEY_PREFIX))
+        return (key for key in found if is_load_key(key))
+
+    def _renew(self) -> None:
+        """Look at a store that is only observed anew, when that is due.
+
+        What takes long is done less often.
+        """
+        began = self._clock.monotonic()
+        if self._look_again is None or began < self._look_at:
+            return
+        try:
+            before, self._store = self._store, self._look_again()
+        except StoreError as error:
+            # Whoever holds it may be about to leave, or to come back.
+            self._outdated = f"out of date: {error}"
+        else:
+            self._outdated = None
+            before.close()
+        now = self._clock.monotonic()
+        self._look_at = now + max(_LOOK_SECONDS, (now - began) * _LOOK_SHARE)
+
+    def _snapshot(self) -> StoreSnapshot:
+        snapshot = self._store.snapshot()
+        if self._outdated is None or snapshot.storage is None:
+            return snapshot
+        return replace(snapshot, storage=replace(snapshot.storage, trouble=self._outdated))
+
     def _is_down(self, server_id: str) -> bool:
         return any(
             server.server_id == server_id and server.state is ServerState.DOWN
@@ -412,6 +481,10 @@ class StoreGateway:
             raise UnknownServerError(server_id)
         return faults
 
+    def refusal(self) -> StoreError:
+        """Return why changes are refused."""
+        return ReadOnlyError() if self._look_again is None else ObservingError()
+
     def _refuse_if_readonly(self) -> None:
         if self.readonly:
-            raise ReadOnlyError
+            raise self.refusal()

@@ -1,5 +1,6 @@
 """Looking for records that are not where they should be, and putting them there."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -7,7 +8,7 @@ from core.cluster.replication import Replication
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError
 from core.record import VERSION, Entry, Record
-from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
+from core.stripes import LAST_POSITION, STRIPE_SHIFT, STRIPES, last_position_of
 
 # Findings that a report lists; the rest is counted.
 FINDINGS_LISTED = 1_000
@@ -20,6 +21,7 @@ class Fault(StrEnum):
     UNDER_REPLICATED = "under-replicated"
     DIVERGED = "diverged"
     ORPHANED = "orphaned"
+    CORRUPT = "corrupt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +31,10 @@ class Finding:
     Attributes:
         fault: what is wrong: *misplaced*, on a server that does not own it while an owner lacks it;
             *orphaned*, on such a server while all owners have it; *under-replicated*, lacking on an
-            owner; *diverged*, of different versions on its owners.
+            owner; *diverged*, of different versions on its owners; *corrupt*, on a disk, and not
+            what was written there.
         key: its key.
-        servers: the servers it was found on, sorted.
+        servers: the servers it was found on, sorted; of a corrupt one, where it is corrupt.
         owners: the servers it belongs on, primary first.
     """
 
@@ -50,6 +53,8 @@ class DoctorReport:
         findings: the first 1,000 findings.
         counts: how many findings of each fault.
         repaired: how many keys were put right.
+        unrepaired: how many keys with findings were not: nobody was asked to, a server failed, or
+            no other replica has what is corrupt.
         unreachable: the servers that did not answer, or are catching up; nothing is said of them.
     """
 
@@ -58,6 +63,7 @@ class DoctorReport:
     counts: dict[Fault, int]
     repaired: int
     unreachable: tuple[str, ...]
+    unrepaired: int = 0
 
     @property
     def healthy(self) -> bool:
@@ -65,17 +71,39 @@ class DoctorReport:
         return not any(self.counts.values())
 
 
-def examine(shards: Shards, replication: Replication, *, repair: bool) -> DoctorReport:
+def examine(
+    shards: Shards,
+    replication: Replication,
+    *,
+    repair: bool,
+    advance: Callable[[int], None] | None = None,
+) -> DoctorReport:
     """Compare every server's records with what the ring says; with `repair`, put them right.
 
     A stripe at a time, with its lock held; the servers that move data meanwhile are waited for a
     chunk long. O(records).
+
+    `advance` is called with the number of stripes that were looked at, of 1,024.
     """
     doctor = _Doctor(shards, replication, repair=repair)
     for stripe in range(STRIPES):
         with shards.moving, shards.locks[stripe]:
             doctor.examine_locked(stripe)
+        if advance is not None:
+            advance(stripe + 1)
     return doctor.report()
+
+
+def count_corrupt(shards: Shards) -> int:
+    """Return how many records on disks are corrupt; of servers that don't answer, none. O(records).
+
+    A damaged copy counts, also where other replicas are sound.
+    """
+    return sum(
+        len(replica.durable.corrupt_keys(0, LAST_POSITION))
+        for replica in list(shards.replicas.values())
+        if replica.durable is not None and not replica.down
+    )
 
 
 class _Doctor:
@@ -85,7 +113,7 @@ class _Doctor:
         self._shards = shards
         self._replication = replication
         self._repair = repair
-        self._keys = self._repaired = 0
+        self._keys = self._repaired = self._unrepaired = 0
         self._findings: list[Finding] = []
         self._counts = dict.fromkeys(Fault, 0)
         self._unreachable: set[str] = set()
@@ -97,10 +125,12 @@ class _Doctor:
             counts=self._counts,
             repaired=self._repaired,
             unreachable=tuple(sorted(self._unreachable)),
+            unrepaired=self._unrepaired,
         )
 
     def examine_locked(self, stripe: int) -> None:
         copies: dict[tuple[int, str], dict[str, Record]] = {}
+        corrupt: dict[tuple[int, str], set[str]] = {}
         low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
         current = set()
         for server_id, replica in self._shards.replicas.items():
@@ -109,6 +139,7 @@ class _Doctor:
                 continue
             try:
                 entries = replica.server.scan(low, high)
+                damaged = replica.durable.corrupt_keys(low, high) if replica.durable else []
             except ServerFailedError:
                 self._unreachable.add(server_id)
                 continue
@@ -116,22 +147,40 @@ class _Doctor:
             for position, key, record in entries:
                 if not self._is_leftover(server_id, position):
                     copies.setdefault((position, key), {})[server_id] = record
+            for position, key in damaged:
+                if not self._is_leftover(server_id, position):
+                    corrupt.setdefault((position, key), set()).add(server_id)
         mended = False
-        for (position, key), found in sorted(copies.items()):
+        for position, key in sorted({*copies, *corrupt}):
+            found, damaged_on = copies.get((position, key), {}), corrupt.get((position, key), set())
             self._keys += 1
             owners = self._shards.routing.at(position).owners
-            faults = _faults(found, [owner for owner in owners if owner in current])
+            # Where it is corrupt, it is not lacking.
+            sound = [owner for owner in owners if owner in current and owner not in damaged_on]
+            faults = _faults(found, sound) if found else []
             for fault in faults:
-                self._counts[fault] += 1
-                if len(self._findings) < FINDINGS_LISTED:
-                    self._findings.append(Finding(fault, key, tuple(sorted(found)), owners))
-            if faults and self._repair:
+                self._note(fault, key, tuple(sorted(found)), owners)
+            if damaged_on:
+                self._note(Fault.CORRUPT, key, tuple(sorted(damaged_on)), owners)
+            if not faults and not damaged_on:
+                continue
+            repaired = False
+            if self._repair and found:
                 mended = True
-                self._repaired += self._mend_locked(
-                    Entry(position, key, newest_of(found)), found, owners, current
+                repaired = self._mend_locked(
+                    Entry(position, key, newest_of(found)), found, damaged_on, owners, current
                 )
+            self._repaired += repaired
+            self._unrepaired += not repaired
         if mended:
             self._replication.recount_locked(stripe)
+
+    def _note(
+        self, fault: Fault, key: str, servers: tuple[str, ...], owners: tuple[str, ...]
+    ) -> None:
+        self._counts[fault] += 1
+        if len(self._findings) < FINDINGS_LISTED:
+            self._findings.append(Finding(fault, key, servers, owners))
 
     def _is_leftover(self, server_id: str, position: int) -> bool:
         return any(
@@ -143,6 +192,7 @@ class _Doctor:
         self,
         entry: Entry,
         found: dict[str, Record],
+        corrupt: set[str],
         owners: tuple[str, ...],
         current: set[str],
     ) -> bool:
@@ -152,7 +202,7 @@ class _Doctor:
         """
         differing = [owner for owner in owners if owner in current]
         differing = [owner for owner in differing if found.get(owner) != entry.record]
-        others = [server_id for server_id in found if server_id not in owners]
+        others = [server_id for server_id in {*found, *corrupt} if server_id not in owners]
         for server_id in (*differing, *others):
             server = self._shards.replicas[server_id].server
             try:

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,6 +12,8 @@ from core.cluster.replication import CaughtUp, Replication
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError, UnknownServerError
 from core.events import (
+    DiskRecovered,
+    DiskTroubled,
     Event,
     RecoveryFinished,
     RecoveryPaused,
@@ -32,12 +35,17 @@ class CrashPreview:
         keys_left: how many of its keys others hold: they would have a replica less.
         keys_refused: how many of those could not be written at the store's own level until the
             server is back.
+        keys_waiting: how many keys only its disk holds: they could be neither read nor written
+            until it is back, and would not be lost.
+        on_disk: whether its records survive the crash.
     """
 
     server_id: str
     keys_lost: int
     keys_left: int
     keys_refused: int
+    keys_waiting: int = 0
+    on_disk: bool = False
 
 
 class RecoveryState(StrEnum):
@@ -190,15 +198,23 @@ class Recovery:
                     hints=self._hints,
                     copied=self._copied,
                     seconds=self._clock.monotonic() - self._began_at,
+                    keys=self._keys_on_disk(),
                 )
             )
+
+    def _keys_on_disk(self) -> int | None:
+        if self._replica.durable is None:
+            return None
+        with suppress(ServerFailedError):  # it has gone again
+            return self._replica.durable.count()
+        return None
 
 
 class Failover:
     """Takes servers out of service when they crash, and brings them back.
 
     Thread safety: any thread may call any method. `changed`, shared with the membership, guards
-    `_recoveries` and who is down.
+    `_recoveries`, `_troubled` and who is down.
 
     Args:
         shards: the servers.
@@ -225,6 +241,7 @@ class Failover:
         self._log = log
         self._wake = wake
         self._recoveries: dict[str, Recovery] = {}
+        self._troubled: set[str] = set()
 
     @property
     def recoveries(self) -> tuple[Recovery, ...]:
@@ -255,6 +272,8 @@ class Failover:
             others = [self._shards.replicas[owner] for owner in owners if owner != server_id]
             live = sum(not other.down for other in others)
             refused += tally.keys if live < level.needed(len(owners)) else 0
+        if self._shards.replicas[server_id].durable is not None:
+            return CrashPreview(server_id, 0, left, refused, keys_waiting=lost, on_disk=True)
         return CrashPreview(server_id, lost, left, refused)
 
     def crash(self, server_id: str) -> bool:
@@ -276,7 +295,15 @@ class Failover:
                 lost += of_stripe[0]
                 left += of_stripe[1]
             replica.server.close()
-            self._log(ServerCrashed(server_id=server_id, keys_lost=lost, keys_left=left))
+            self._log(
+                ServerCrashed(
+                    server_id=server_id,
+                    keys_lost=0 if keeps else lost,
+                    keys_left=left,
+                    keys_waiting=lost if keeps else 0,
+                    on_disk=keeps,
+                )
+            )
             self._changed.notify_all()
         return True
 
@@ -315,12 +342,30 @@ class Failover:
     def tend(self) -> bool:
         """Begin to catch up for every server that fell behind; return whether there is one."""
         with self._changed:
+            self._tell_of_disks_locked()
             for replica in list(self._shards.replicas.values()):
                 behind = replica.catching_up and not replica.down
                 if behind and replica.server_id not in self._recoveries:
                     self._log(ServerFellBehind(server_id=replica.server_id))
                     self._recovery_of_locked(replica)
             return bool(self._recoveries)
+
+    def _tell_of_disks_locked(self) -> None:
+        """Log whose disk can't be written any more, and whose can again."""
+        troubles = {
+            server_id: replica.trouble
+            for server_id, replica in self._shards.replicas.items()
+            if replica.durable is not None
+        }
+        for server_id, trouble in troubles.items():
+            if trouble is not None and server_id not in self._troubled:
+                self._troubled.add(server_id)
+                self._log(DiskTroubled(server_id=server_id, trouble=visible(trouble, 200)))
+        for server_id in sorted(self._troubled):
+            if troubles.get(server_id) is None:
+                self._troubled.discard(server_id)
+                if server_id in troubles:
+                    self._log(DiskRecovered(server_id=server_id))
 
     def _recovery_of_locked(self, replica: Replica) -> Recovery:
         recovery = self._recoveries.get(replica.server_id)
@@ -337,15 +382,22 @@ class Failover:
         self._replication.forget_tombstones()  # those that were kept because it was away
 
     def _crash_locked(self, replica: Replica, stripe: int, *, keeps: bool) -> tuple[int, int]:
-        """Let the server be gone in one stripe; return how many keys are lost, and left."""
+        """Let the server be gone in one stripe.
+
+        Returns how many keys no other server holds, and how many others do. Those that a disk
+        keeps still count.
+        """
         if not keeps:
             replica.miss_all(stripe)
         lost = left = 0
         for owners, tally in self._shards.routing.tallies(stripe):
             if replica.server_id not in owners:
                 continue
-            if self._shards.survives(owners, stripe):
+            if self._shards.survives(owners, stripe, without=replica.server_id):
                 left += tally.keys
+                continue
+            if keeps:
+                lost += tally.keys
                 continue
             tally.lost += tally.keys
             lost += tally.keys

@@ -72,7 +72,7 @@ from core.errors import (
 )
 from core.record import Entry
 from core.servers.group_sync import GroupSync
-from core.servers.rocksdb_server import SyncMode
+from core.servers.rocksdb_server import SyncMode, trouble_of
 from core.stripes import LAST_POSITION
 
 if TYPE_CHECKING:
@@ -93,6 +93,38 @@ _STALL_SECONDS: Final = 60.0
 _STALL_STEP_SECONDS: Final = 0.001
 # How long a journal that could not be written waits before it tries again.
 _RETRY_SECONDS: Final = 1.0
+
+
+def moves_in(path: Path) -> list[tuple[int, int]]:
+    """Return which spans are flipped according to a journal that another process may have open.
+
+    None without a journal. As `Journal.moved`.
+
+    Raises:
+        CorruptJournalError: a note is not what was written.
+        StorageError: it can't be read.
+    """
+    from core.servers import rocksdb_database as engine
+
+    if not (path / "CURRENT").exists():
+        return []
+    spans = PositionSpans()
+    try:
+        database = engine.Database(path, observing=True)
+        try:
+            for key, value in list(database.items(engine.RECORDS, MOVE, end_of(MOVE))):
+                move = decode_move(unseal(key, value))
+                change = spans.remove if move.back else spans.add
+                change(move.low, move.high)
+        finally:
+            database.close()
+    except (DamagedNoteError, LaterFormatError) as error:
+        raise CorruptJournalError(str(path), f"can't be understood ({error})") from None
+    except Exception as error:
+        if not engine.is_engine_error(error):
+            raise
+        raise engine.failure_of(_NAME, error) from error
+    return spans.as_list()
 
 
 class Journal:
@@ -158,6 +190,12 @@ class Journal:
                 with suppress(Exception):
                     self._database.close()
                 raise
+
+    @property
+    def trouble(self) -> str | None:
+        """What keeps its disk from being written, and what to do about it; None if nothing does."""
+        failure = self._failure
+        return None if failure is None else trouble_of(self._engine.failure_of(_NAME, failure))
 
     # How it was closed
 

@@ -17,6 +17,7 @@ from core.cluster.snapshot import (
     ReplicaCopy,
     ServerSnapshot,
     ServerState,
+    Storage,
     StoreSnapshot,
 )
 from core.errors import NoServersError, ServerFailedError
@@ -36,6 +37,7 @@ def take_snapshot(
     faults: FaultInjector | None,
     clock: Clock,
     events: EventLog,
+    storage: Storage | None = None,
 ) -> StoreSnapshot:
     """Return what there is to see of a store at this moment. O(servers x stripes), not keys."""
     with membership.changed:
@@ -66,6 +68,7 @@ def take_snapshot(
         recoveries=recoveries,
         events=events.latest(_EVENTS_IN_A_SNAPSHOT),
         view=view,
+        storage=storage,
     )
 
 
@@ -199,6 +202,7 @@ def _server_snapshot(
         hints=replica.hints,
         stripes_behind=len(replica.behind),
         faults=faults.faults_of(server_id) if faults is not None else NO_FAULTS,
+        trouble=replica.trouble,
     )
 
 

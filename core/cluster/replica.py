@@ -80,6 +80,11 @@ class Replica:
         self.durable = server if isinstance(server, DurableServer) else None
 
     @property
+    def trouble(self) -> str | None:
+        """What keeps its disk from being written; None if nothing does, it is down, or has none."""
+        return None if self.durable is None or self.down else self.durable.trouble
+
+    @property
     def behind(self) -> list[int]:
         """The stripes in which it has missed something, in order."""
         return sorted(self._missed)

@@ -21,6 +21,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import Owners, Route, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import (
+    CorruptRecordError,
     NoServersError,
     QuorumError,
     ServerFailedError,
@@ -323,14 +324,14 @@ class Replication:
         """
         route = self._shards.routing.at(position)
         needed = 1 if level is None else level.needed(len(route.replicas))
-        answers, truth = self._answers_locked(position, key, needed)
+        answers, truth, failure = self._answers_locked(position, key, needed)
         if not truth:
             # One that is behind by a few hints may answer once it has them.
             self._settle_locked(stripe_of(position), route.owners)
-            answers, truth = self._answers_locked(position, key, needed)
+            answers, truth, failure = self._answers_locked(position, key, needed)
         content_with_one = (level or self._shards.consistency.level) is Level.ONE
         if not answers or not (truth or content_with_one):
-            raise ServerUnavailableError(route.owners)
+            raise failure or ServerUnavailableError(route.owners)
         if len(answers) < needed:
             raise QuorumError(len(answers), needed, unknown=False)
         newest = max(truth or answers.values(), key=lambda record: record[VERSION] if record else 0)
@@ -340,23 +341,30 @@ class Replication:
 
     def _answers_locked(
         self, position: int, key: str, needed: int
-    ) -> tuple[dict[str, Record | None], list[Record | None]]:
-        """Ask up to `needed` replicas; return all answers, and those of the current ones."""
+    ) -> tuple[dict[str, Record | None], list[Record | None], ServerFailedError | None]:
+        """Ask up to `needed` replicas; return all answers, and those of the current ones.
+
+        And what is wrong with the disk of one that is there and can't answer: that says more than
+        that nobody does.
+        """
         stripe = stripe_of(position)
         answers: dict[str, Record | None] = {}
         truth: list[Record | None] = []
+        failure: ServerFailedError | None = None
         replicas = self._shards.routing.at(position).replicas
         for replica in sorted(replicas, key=lambda replica: not replica.current(stripe)):
             if replica.down or len(answers) >= needed:
                 continue
             try:
                 record = replica.server.get(position, key)
-            except ServerFailedError:
+            except ServerFailedError as error:
+                if isinstance(error, CorruptRecordError | StorageError):
+                    failure = failure or error
                 continue
             answers[replica.server_id] = record
             if replica.current(stripe):
                 truth.append(record)
-        return answers, truth
+        return answers, truth, failure
 
     def _entries_of_locked(self, segment: Segment) -> list[Entry]:
         """Return the entries of a part of a stripe, from a current replica."""

@@ -40,6 +40,7 @@ class ServerSnapshot:
         hints: how many records wait for it.
         stripes_behind: in how many stripes (1,024ths of the ring) it is not current.
         faults: what a fault injector does to it.
+        trouble: what keeps its disk from being written, and what to do; None if nothing does.
     """
 
     server_id: str
@@ -54,6 +55,25 @@ class ServerSnapshot:
     hints: int = 0
     stripes_behind: int = 0
     faults: Faults = NO_FAULTS
+    trouble: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Where a durable store keeps its data.
+
+    Attributes:
+        path: the data directory, absolute.
+        sync: ``everysec`` or ``always``: what a write has survived when it returns. Empty for who
+            observes: it writes nothing.
+        observing: whether another process may hold it, and this one only looks.
+        trouble: what keeps its journal from being written, and what to do; None if nothing does.
+    """
+
+    path: str
+    sync: str
+    observing: bool = False
+    trouble: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +95,7 @@ class StoreSnapshot:
         recoveries: how far the servers are that catch up.
         events: the latest events, oldest first.
         view: the ring of this epoch, which is immutable.
+        storage: where it keeps its data; None in memory.
     """
 
     taken_at_ms: int
@@ -91,6 +112,7 @@ class StoreSnapshot:
     recoveries: tuple[RecoveryProgress, ...]
     events: tuple[Event, ...] = field(repr=False)
     view: RingView = field(repr=False)
+    storage: Storage | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -241,6 +241,11 @@ class FaultyDurableServer(FaultyServer):
         super().__init__(server, injector)
         self._durable = server
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps its disk from being written."""
+        return self._durable.trouble
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return entries whose expiry has passed."""
         self._before()

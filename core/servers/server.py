@@ -113,6 +113,15 @@ class DurableServer(Server, Protocol):
     index of what expires for it, and nothing of it lies on a disk that could decay.
     """
 
+    @property
+    def trouble(self) -> str | None:
+        """What keeps its disk from being written, and what to do about it; None when nothing does.
+
+        ``disk full: make room``: a word or two for a table, then a colon and the rest. Nobody who
+        asks for it waits.
+        """
+        ...
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return at most `limit` entries whose expiry is at or before `now_ms`, earliest first.
 

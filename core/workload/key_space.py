@@ -19,6 +19,16 @@ def load_key(number: int) -> str:
     return f"{_KEY_START}{number}"
 
 
+def is_load_key(key: str) -> bool:
+    """Return whether a key is one of a load's.
+
+    >>> is_load_key("load:user7"), is_load_key("load:users")
+    (True, False)
+    """
+    number = key.removeprefix(_KEY_START)
+    return number != key and number.isascii() and number.isdecimal()
+
+
 class KeySpace:
     """The key numbers that a load's threads share: 0 up to `count` - 1 are there to be chosen.
 

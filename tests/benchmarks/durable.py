@@ -1,4 +1,4 @@
-"""A server on disk against what it is made of, and against a peer.
+"""A store on disk against what it is made of, and against a peer.
 
 rocksdict is used directly with the same options and on the same keys, diskcache as it comes. All of
 them hand a write to the operating system before it returns, and none waits for the disk. The keys
@@ -16,13 +16,13 @@ from pathlib import Path
 import diskcache
 import rocksdict
 
-from core import Entry, RocksDBServer
-from core.record import NEVER_EXPIRES
-from core.ring import position_of
+from core import KeyValueStore
 from core.servers import rocksdb_database
+from core.servers.rocksdb_server import SyncMode
 from tests.benchmarks.measure import Figure, at_least, at_most, interleaved
 from tests.benchmarks.operations import VALUE, random_keys
 
+SERVERS = ("alpha", "bravo", "charlie", "delta")
 KEYS = 50_000
 PEER_KEYS = 5_000
 KEYS_TO_OPEN = 1_000_000
@@ -37,77 +37,80 @@ def figures() -> Iterator[Figure]:
         yield from _operation_figures(path)
         yield from _peer_figures(path)
         yield from _sync_figures(path)
+        yield from _large_figures(path)
         yield from _opening_figures(path)
         yield from _memory_figures(path)
 
 
-def filled(path: Path, count: int) -> RocksDBServer:
-    """Return a server with this many keys."""
-    server = RocksDBServer("alpha", path)
-    for keys in _parts(random_keys(count)):
-        server.apply_many([Entry(position_of(key), key, (VALUE, 1, NEVER_EXPIRES)) for key in keys])
-    return server
+def filled(path: Path, count: int) -> None:
+    """Make a data directory with this many keys."""
+    with new_store(path) as store:
+        for keys in _parts(random_keys(count)):
+            store.set_many(dict.fromkeys(keys, VALUE))
+
+
+def new_store(path: Path, sync: SyncMode = "everysec") -> KeyValueStore:
+    """Return a store on disk."""
+    store = KeyValueStore(data_dir=path, sync=sync)
+    for server_id in SERVERS:
+        store.add_server(server_id)
+    return store
 
 
 def _operation_figures(path: Path) -> Iterator[Figure]:
-    places = [(position_of(key), key) for key in random_keys(KEYS)]
-    encoded = VALUE.encode()
+    keys = random_keys(KEYS)
     direct = rocksdict.Rdict(str(path / "direct"), rocksdb_database.server_options())
-    server = RocksDBServer("alpha", path / "server")
+    store = new_store(path / "store")
     source = random.Random(7)
-    version = 0
 
     def direct_set() -> None:
         put = direct.put
-        for _, key in places:
-            put(key.encode(), encoded)
+        for key in keys:
+            put(key.encode(), VALUE.encode())
 
     def direct_get() -> None:
         get = direct.get
-        for _, key in places:
+        for key in keys:
             found = get(key.encode())
             assert found is not None
             found.decode()
 
-    def server_set() -> None:
-        nonlocal version
-        version += 1
-        apply = server.apply
-        for position, key in places:
-            apply(Entry(position, key, (VALUE, version, NEVER_EXPIRES)))
+    def store_set() -> None:
+        put = store.set
+        for key in keys:
+            put(key, VALUE)
 
-    def server_get() -> None:
-        get = server.get
-        for position, key in places:
-            get(position, key)
+    def store_get() -> None:
+        get = store.get
+        for key in keys:
+            get(key)
 
     def shuffle() -> None:
-        source.shuffle(places)
+        source.shuffle(keys)
 
     direct_set()
-    server_set()
+    store_set()
     seconds = interleaved(
         {
             "shuffle": shuffle,
             "direct set": direct_set,
-            "set": server_set,
+            "set": store_set,
             "direct get": direct_get,
-            "get": server_get,
+            "get": store_get,
         }
     )
-    yield Figure("durable server: set", seconds["set"] / KEYS * 1e9, "ns")
-    yield at_most("durable set / rocksdict put", seconds["set"] / seconds["direct set"], 2.0)
-    yield Figure("durable server: get", seconds["get"] / KEYS * 1e9, "ns")
-    yield at_most("durable get / rocksdict get", seconds["get"] / seconds["direct get"], 2.0)
-    server.close()
+    yield Figure("on disk: set", seconds["set"] / KEYS * 1e9, "ns")
+    yield at_most("on disk: set / rocksdict put", seconds["set"] / seconds["direct set"], 2.0)
+    yield Figure("on disk: get", seconds["get"] / KEYS * 1e9, "ns")
+    yield at_most("on disk: get / rocksdict get", seconds["get"] / seconds["direct get"], 2.0)
+    store.close()
     direct.close()
 
 
 def _peer_figures(path: Path) -> Iterator[Figure]:
     keys = random_keys(PEER_KEYS)
     peer = diskcache.FanoutCache(str(path / "peer"))
-    server = RocksDBServer("alpha", path / "beside peer")
-    version = 0
+    store = new_store(path / "beside peer")
 
     def peer_set() -> None:
         for key in keys:
@@ -117,35 +120,36 @@ def _peer_figures(path: Path) -> Iterator[Figure]:
         for key in keys:
             peer.get(key)
 
-    def server_set() -> None:
-        nonlocal version
-        version += 1
+    def store_set() -> None:
         for key in keys:
-            server.apply(Entry(position_of(key), key, (VALUE, version, NEVER_EXPIRES)))
+            store.set(key, VALUE)
 
-    def server_get() -> None:
+    def store_get() -> None:
         for key in keys:
-            server.get(position_of(key), key)
+            store.get(key)
 
     peer_set()
-    server_set()
+    store_set()
     seconds = interleaved(
-        {"peer set": peer_set, "set": server_set, "peer get": peer_get, "get": server_get}
+        {"peer set": peer_set, "set": store_set, "peer get": peer_get, "get": store_get}
     )
-    yield at_least("diskcache.FanoutCache / durable set", seconds["peer set"] / seconds["set"], 5.0)
-    yield at_least("diskcache.FanoutCache / durable get", seconds["peer get"] / seconds["get"], 2.0)
-    server.close()
+    yield at_least(
+        "on disk: diskcache.FanoutCache / set", seconds["peer set"] / seconds["set"], 5.0
+    )
+    yield at_least(
+        "on disk: diskcache.FanoutCache / get", seconds["peer get"] / seconds["get"], 2.0
+    )
+    store.close()
     peer.close()
 
 
 def _sync_figures(path: Path) -> Iterator[Figure]:
-    server = RocksDBServer("alpha", path / "synced", sync="always")
+    store = new_store(path / "synced", sync="always")
     numbers = iter(range(1, 1_000_000))
 
     def write(count: int) -> None:
         for _ in range(count):
-            key = f"key-{next(numbers)}"
-            server.apply(Entry(position_of(key), key, (VALUE, 1, NEVER_EXPIRES)))
+            store.set(f"key-{next(numbers)}", VALUE)
 
     def alone() -> None:
         write(SYNCED_WRITES)
@@ -157,31 +161,44 @@ def _sync_figures(path: Path) -> Iterator[Figure]:
     yield Figure("sync=always: a write, 1 thread", seconds["alone"] / SYNCED_WRITES * 1e6, "us")
     ratio = seconds["alone"] / seconds["together"]
     yield Figure("sync=always: writes a second, 8 threads / 1", ratio, "x")
-    server.close()
+    store.close()
+
+
+def _large_figures(path: Path) -> Iterator[Figure]:
+    """Compare a store of many keys with one of few: indexes that outgrow the cache show here."""
+    filled(path / "few", KEYS)
+    filled(path / "large", KEYS_TO_OPEN)
+    few, many = KeyValueStore(data_dir=path / "few"), KeyValueStore(data_dir=path / "large")
+    source = random.Random(7)
+    keys = {"few": random_keys(KEYS), "many": random_keys(KEYS_TO_OPEN)}
+
+    def read(name: str, store: KeyValueStore) -> None:
+        for key in source.choices(keys[name], k=20_000):
+            store.get(key)
+
+    seconds = interleaved(
+        {"few": lambda: read("few", few), "many": lambda: read("many", many)}, repeats=5
+    )
+    ratio = seconds["many"] / seconds["few"]
+    yield at_most("on disk: get of 1,000,000 keys / of 50,000", ratio, 5)
+    few.close()
+    many.close()
 
 
 def _opening_figures(path: Path) -> Iterator[Figure]:
-    filled(path / "large", KEYS_TO_OPEN).close()
+    large = path / "large"
+    databases = [directory for directory in (large / "servers").iterdir() if directory.is_dir()]
 
     def open_directly() -> None:
-        rocksdb_database.Database(path / "large").close()
+        for database in databases:
+            rocksdb_database.Database(database).close()
 
-    def open_cleanly() -> None:
-        RocksDBServer("alpha", path / "large").close()
+    def open_store() -> None:
+        KeyValueStore(data_dir=large).close()
 
-    def open_after_crash() -> None:
-        database = rocksdb_database.Database(path / "large")
-        database.write([(rocksdb_database.META, b"count", None)])
-        database.close()
-        RocksDBServer("alpha", path / "large").close()
-
-    seconds = interleaved(
-        {"direct": open_directly, "clean": open_cleanly, "crash": open_after_crash}, repeats=3
-    )
-    bare = seconds["direct"]
-    yield at_most("open 1,000,000 keys, over bare RocksDB", seconds["clean"] - bare, 1.5, "s")
-    # That one opens it twice.
-    yield at_most("the same after a crash", seconds["crash"] - 2 * bare, 1.5, "s")
+    seconds = interleaved({"direct": open_directly, "store": open_store}, repeats=3)
+    over = seconds["store"] - seconds["direct"]
+    yield at_most("on disk: open 1,000,000 keys, over bare RocksDB", over, 1.5, "s")
 
 
 def _memory_figures(path: Path) -> Iterator[Figure]:
@@ -194,23 +211,21 @@ def _memory_figures(path: Path) -> Iterator[Figure]:
             text=True,
         )
         used[count] = float(run.stdout)
-        yield Figure(f"memory with {count:,} keys written and read", used[count], "MiB")
+        yield Figure(f"on disk: memory with {count:,} keys", used[count], "MiB")
     small, large = (used[count] for count in MEMORY_KEYS)
-    yield Figure("memory with ten times the keys", large / small, "x")
+    yield Figure("on disk: memory with ten times the keys", large / small, "x")
 
 
 def _write_and_read(path: Path, count: int) -> None:
     """Print how much memory it takes to write and read this many keys, in MiB."""
     before = _resident_bytes()
-    server = RocksDBServer("alpha", path)
+    store = new_store(path)
     for number in range(count):
-        key = f"user:{number:015d}"
-        server.apply(Entry(position_of(key), key, (VALUE, 1, NEVER_EXPIRES)))
+        store.set(f"user:{number:015d}", VALUE)
     for number in range(count):
-        key = f"user:{number:015d}"
-        server.get(position_of(key), key)
+        store.get(f"user:{number:015d}")
     sys.stdout.write(f"{(_resident_bytes() - before) / 2**20:.1f}\n")
-    server.close()
+    store.close()
 
 
 def _resident_bytes() -> int:

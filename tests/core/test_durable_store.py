@@ -11,13 +11,20 @@ import pytest
 
 from core import (
     DataDirectoryLockedError,
+    DiskFullError,
+    DiskRecovered,
+    DiskTroubled,
+    Fault,
     InvalidOptionError,
+    Item,
     KeyValueStore,
     LastServerError,
     ManualClock,
     MigrationFailedError,
     NoServersError,
     QuorumError,
+    RecoveryFinished,
+    ServerCrashed,
     StorageError,
     StoreClosedError,
 )
@@ -27,6 +34,7 @@ from core.cluster.journal import Journal
 from core.cluster.persistence import tallies_of
 from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
+from core.servers.record_codec import disk_key_of
 from core.stripes import LAST_POSITION, stripe_of
 
 pytest.importorskip("rocksdict")
@@ -433,6 +441,91 @@ def test_a_finished_migration_leaves_nothing_to_go_on_with(opened: Open) -> None
     assert again.migration is None
     assert again.get_servers() == [*SERVERS, "delta"]
     assert len(again) == 500
+
+
+def test_the_crash_of_a_disk_loses_nothing_and_says_what_waits_for_it(opened: Open) -> None:
+    store = filled(opened)
+    on_bravo = store.get_stats()["bravo"]
+    preview = store.plan_crash("bravo")
+    assert (preview.keys_lost, preview.keys_waiting, preview.on_disk) == (0, on_bravo, True)
+    store.crash_server("bravo")
+    crashed = store.events()[-1]
+    assert isinstance(crashed, ServerCrashed)
+    assert (crashed.keys_lost, crashed.keys_waiting, crashed.on_disk) == (0, on_bravo, True)
+    store.recover_server("bravo")
+    assert len(store) == 500
+
+
+def test_a_recovery_says_how_much_the_disk_had_kept(opened: Open) -> None:
+    store = filled(opened, 300, replication_factor=3, background=False)
+    store.crash_server("bravo")
+    store.set("key 1", "newer")
+    store.recover_server("bravo")
+    finished = store.events()[-1]
+    assert isinstance(finished, RecoveryFinished)
+    assert (finished.hints, finished.copied, finished.keys) == (1, 0, 300)
+
+
+def test_a_full_disk_is_told_of_until_it_can_be_written_again(opened: Open) -> None:
+    def has_no_space(key: bytes, value: bytes) -> None:
+        raise Exception("IO error: No space left on device")
+
+    clock = ManualClock()
+    store = filled(opened, clock=clock, background=False)
+    key = store.get_keys_for_server("bravo")[0]
+    store._shards.replicas["bravo"].server._put = has_no_space  # type: ignore[attr-defined]
+    with pytest.raises(DiskFullError):
+        store.set(key, "newer")
+    store.maintain()
+    troubles = {server.server_id: server.trouble for server in store.snapshot().servers}
+    assert troubles == {
+        "alpha": None,
+        "bravo": "disk full: make room; it writes again by itself",
+        "charlie": None,
+    }
+    assert isinstance(store.events()[-1], DiskTroubled)
+    store._shards.replicas["bravo"].server._put = (  # type: ignore[attr-defined]
+        store._shards.replicas["bravo"].server._database.put_record  # type: ignore[attr-defined]
+    )
+    clock.advance(2)
+    store.maintain()
+    assert all(server.trouble is None for server in store.snapshot().servers)
+    store.maintain()
+    assert isinstance(store.events()[-1], DiskRecovered)
+    assert store.set(key, "newer")
+
+
+def test_items_are_all_keys_with_their_values_and_expiries(opened: Open) -> None:
+    store = filled(opened, 50, clock=ManualClock(), background=False)
+    store.set("key 1", b"bytes", ttl=5)
+    items = {item.key: item for item in store.items()}
+    assert len(items) == 50
+    assert items["key 1"].value == b"bytes"
+    assert items["key 1"].expires_at_ms is not None
+    assert items["key 2"] == Item("key 2", "value 2", None)
+    assert [item.key for item in store.items("key 1")] == store.keys("key 1")
+    with pytest.raises(InvalidOptionError):
+        store.items(3)  # type: ignore[arg-type]
+
+
+def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) -> None:
+    store = filled(opened, 50, replication_factor=2, background=False)
+    placement = store.explain("key 1")
+    damaged = placement.replicas[0]
+    database = store._shards.replicas[damaged].server._database  # type: ignore[attr-defined]
+    disk_key = disk_key_of(placement.position, "key 1")
+    raw = database.get("default", disk_key)
+    database.put("default", disk_key, raw[:-1] + bytes([raw[-1] ^ 1]))
+    assert store.corrupt_keys() == 1
+    report = store.doctor()
+    (finding,) = report.findings
+    assert (finding.fault, finding.servers) == (Fault.CORRUPT, (damaged,))
+    assert (report.counts[Fault.UNDER_REPLICATED], report.unrepaired) == (0, 1)
+    mended = store.doctor(repair=True)
+    assert (mended.repaired, mended.unrepaired) == (1, 0)
+    assert store.doctor().healthy
+    assert store.get("key 1") == "value 1"
+    store.check_invariants()
 
 
 def test_a_last_server_that_may_not_leave_keeps_its_keys_whatever_happens(opened: Open) -> None:

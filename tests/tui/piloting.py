@@ -113,7 +113,7 @@ async def driving(
         yield driven
     if driven_scene.load.running:
         driven_scene.load.stop()
-    driven_scene.store.close()
+    driven_scene.close()
 
 
 def run(test: Coroutine[object, object, None]) -> None:

@@ -4,10 +4,13 @@ The clock is moved by hand, the keys are seeded, and no thread runs but those of
 which a still app has none of.
 """
 
+import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from datetime import UTC
 from random import Random
+from tempfile import mkdtemp
 from types import MappingProxyType
 
 from core import (
@@ -23,16 +26,22 @@ from core import (
     OperationKind,
     Plan,
     QuorumError,
+    RocksDBServer,
     ServerUnavailableError,
+    Storage,
     Workload,
 )
 from core.metrics import LatencyRecorder
+from core.servers.faults import FaultyDurableServer
 from tests.support import SERVERS
 from tui.app import RingtopApp
+from tui.arguments import ServerSpec
+from tui.data_store import RingWishes, make_directory
 
 KEYS = 12_000
 VNODES = 150
 FRAME_SECONDS = 0.5
+SHOWN_PATH = "/srv/ringtop/session-store"
 _FEWEST_READS, _MOST_READS = 1_500, 2_600
 
 
@@ -79,6 +88,7 @@ class Scene:
         loaded: whether a load seems to run.
         replicas: on how many servers each key lies.
         background: whether servers catch up by themselves, and not by `catch_up` alone.
+        on_disk: whether it lies in a data directory, which goes with `close`.
     """
 
     def __init__(
@@ -90,16 +100,26 @@ class Scene:
         loaded: bool = True,
         replicas: int = 1,
         background: bool = False,
+        on_disk: bool = False,
     ) -> None:
         self.clock = ManualClock()
         self.faults = FaultInjector(self.clock)
+        self.data: str | None = None
+        if on_disk:
+            self.data = os.path.join(mkdtemp(prefix="ringtop-scene-"), "data")
+            specs = [ServerSpec(server_id) for server_id in servers]
+            make_directory(self.data, RingWishes(specs, vnodes, replicas))
         self.store = KeyValueStore(
             vnodes,
+            data_dir=self.data,
             clock=self.clock,
             replication_factor=replicas,
             faults=self.faults,
             background=background,
         )
+        if on_disk:
+            # The same in every run, wherever it lies.
+            self.store._storage = Storage(SHOWN_PATH, "everysec")
         for server_id in servers:
             self.store.add_server(server_id)
         self.names = [f"user:{number}" for number in range(keys)]
@@ -111,6 +131,20 @@ class Scene:
             else LoadGenerator(self.store, clock=self.clock)
         )
         self._random = Random(11)
+
+    def close(self) -> None:
+        """Close the store, and remove its data directory."""
+        self.store.close()
+        if self.data is not None:
+            shutil.rmtree(os.path.dirname(self.data))
+
+    def fill_disk(self, server_id: str) -> None:
+        """Have a server find no space on its disk."""
+        server = self.store._shards.replicas[server_id].durable
+        assert isinstance(server, FaultyDurableServer)
+        assert isinstance(server._durable, RocksDBServer)
+        server._durable._failure = "IO error: No space left on device"
+        self.store._failover.tend()
 
     def app(self, *, live: bool = False, **options: object) -> RingtopApp:
         """Return the dashboard of this scene; a still one unless it is to be live."""

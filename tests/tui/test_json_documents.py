@@ -58,6 +58,7 @@ SNAPSHOT = {
             "hints": int,
             "stripes_behind": int,
             "faults": {"slow_ms": float, "failing_calls": int, "partitioned": int},
+            "trouble": str,
         }
     ],
     "recoveries": [
@@ -72,6 +73,7 @@ SNAPSHOT = {
             "error": str,
         }
     ],
+    "storage": {"path": str, "sync": str, "observing": int, "trouble": str},
     "load": {"state": str, **SETTINGS, "keys": int, **DONE, **LATENCY, "errors": {"*": int}},
     "events": [{"sequence": int, "at_ms": int, "type": str, "text": str}],
 }

@@ -16,6 +16,7 @@ from tui.screens.crash_server import CrashServerDialog
 from tui.screens.dashboard import Dashboard
 from tui.screens.faults import FaultsDialog
 from tui.screens.help import HelpScreen
+from tui.screens.remove_load import RemoveLoadDialog
 from tui.screens.remove_server import RemoveServerDialog
 from tui.view_model import SortColumn
 from tui.widgets.lookup_panel import LookupPanel
@@ -455,6 +456,26 @@ async def _toggle_load(driven: Driven) -> None:
     await driven.press("space")
     assert not load.running
     assert "○ off" in driven.text("#load")
+
+
+@piloted("remove_load")
+async def _remove_load(driven: Driven) -> None:
+    store = driven.scene.store
+    store.set_many({f"load:user{number}": "x" for number in range(30)} | {"load:mine": "1"})
+    await driven.press("D")
+    assert isinstance(driven.app.screen, RemoveLoadDialog)
+    assert "30 keys of loads" in driven.text("#plan")
+    # Keep has the focus: what is pressed without looking changes nothing.
+    await driven.press("enter")
+    assert isinstance(driven.app.screen, Dashboard)
+    assert store.get_total_entries() == 431
+    driven.scene.load.start()
+    await driven.press("D", "tab", "enter")
+    await driven.pilot.pause()
+    assert isinstance(driven.app.screen, Dashboard)
+    assert not driven.scene.load.running
+    assert store.get_total_entries() == 401
+    assert store.exists("load:mine")
 
 
 @piloted("next_workload")

@@ -12,8 +12,9 @@ import pytest
 from textual import events
 from textual.pilot import Pilot
 
+from core import DataDirectoryError, KeyValueStore, Storage
 from tests.tui.piloting import Driven, settle
-from tests.tui.scenes import Scene
+from tests.tui.scenes import SHOWN_PATH, Scene
 
 Size = tuple[int, int]
 Compare = Callable[..., bool]
@@ -143,6 +144,41 @@ async def _ask_for_a_lost_key(driven: Driven) -> None:
     await driven.type(f"/{key}")
 
 
+def _on_disk() -> Scene:
+    return Scene(keys=4_000, replicas=3, on_disk=True)
+
+
+def _alone_on_disks() -> Scene:
+    return Scene(keys=4_000, on_disk=True)
+
+
+async def _come_back_from_disk(driven: Driven) -> None:
+    driven.scene.lose("charlie", writes=6)
+    driven.scene.catch_up("charlie", steps=2_000)
+    driven.scene.pass_time(driven.app, 2)
+
+
+async def _fill_a_disk(driven: Driven) -> None:
+    driven.scene.fill_disk("bravo")
+    driven.scene.pass_time(driven.app, 2)
+
+
+async def _leave_the_loads_keys(driven: Driven) -> None:
+    driven.scene.store.set_many({f"load:user{number}": "x" for number in range(1_200)})
+    driven.app._gateway._load_wrote = True
+    await driven.press("q")
+
+
+def _observed() -> Scene:
+    scene = _on_disk()
+    scene.store._storage = Storage(SHOWN_PATH, "", observing=True)
+    return scene
+
+
+def _can_not_look() -> KeyValueStore:
+    raise DataDirectoryError("data directory /srv/ringtop", "can't be used", "look at its disk")
+
+
 def _long_names() -> Scene:
     return Scene((LONGEST_ID, f"{LONGEST_ID[:-1]}y", "10.0.12.31:6379", "b"), keys=2_000)
 
@@ -197,6 +233,9 @@ STATES: dict[str, State] = {
     "faults_menu": State(_replicated, (_put_faults, presses("f"))),
     "faulty": State(_replicated, (_put_faults,)),
     "lookup_replicas": State(_replicated, (_ask_for_troubled_replicas,)),
+    "crash_on_disk": State(_on_disk, (presses("down", "x"),)),
+    "disk_full": State(_on_disk, (_fill_a_disk,)),
+    "leaving_load_keys": State(_on_disk, (_leave_the_loads_keys,)),
     "light": State(steps=(types("/user:1001"),), options={"theme": "ringtop-light"}),
 }
 SMALL_STATES: dict[str, State] = {
@@ -216,6 +255,9 @@ SMALL_STATES: dict[str, State] = {
     "hostile_missing": State(steps=(asks(HOSTILE["bidi"]),)),
     "no_keys": State(_drained),
     "readonly": State(options={"readonly": True}),
+    "crash_only_copy_on_disk": State(_alone_on_disks, (presses("down", "x"),)),
+    "recovered_from_disk": State(_on_disk, (_come_back_from_disk,)),
+    "observing": State(_observed, (_some_time,), {"look_again": _can_not_look}),
     "ascii": State(steps=(_join,), options={"ascii_only": True}),
 }
 
@@ -237,7 +279,7 @@ def compared(compare: Compare, state: State, size: Size) -> bool:
     try:
         return compare(app, terminal_size=size, run_before=act)
     finally:
-        scene.store.close()
+        scene.close()
 
 
 @pytest.mark.parametrize("size", [(50, 20), SMALL, NORMAL, (200, 60)], ids="{0[0]}x{0[1]}".format)

@@ -20,11 +20,17 @@ def draw_crash(preview: CrashPreview, look: Look, mark: Mark | None = None) -> T
     """
     who = safe_text(preview.server_id, _ID_CELLS, look.server(mark) + BOLD)
     text = Text("Crash ", end="").append_text(who).append(": it stops answering at once, and")
-    text.append(" what it holds in memory is gone.\n")
+    holds = "its disk keeps what it holds" if preview.on_disk else "what it holds in memory is gone"
+    text.append(f" {holds}.\n")
     lost, left, refused = preview.keys_lost, preview.keys_left, preview.keys_refused
     if lost:
         have = "has" if lost == 1 else "have"
         words = f"✖ {counted(lost, 'key')} {have} no other replica and will be lost."
+        text.append(f"\n{words}", look.tone(Tone.BAD))
+    if preview.keys_waiting:
+        words = (
+            f"✖ {counted(preview.keys_waiting, 'key')} can't be read or written until it is back."
+        )
         text.append(f"\n{words}", look.tone(Tone.BAD))
     if refused:
         words = f"✖ {counted(refused, 'key')} can't be written until it is back."
@@ -32,7 +38,10 @@ def draw_crash(preview: CrashPreview, look: Look, mark: Mark | None = None) -> T
     if left:
         words = f"○ {counted(left, 'key')} will have one replica less."
         text.append(f"\n{words}", look.tone(Tone.WARNING))
-    if not lost and not left:
+    if preview.on_disk and (preview.keys_waiting or left):
+        text.append("\n● Nothing is lost: recovering it takes only what it has missed.")
+        text.stylize(look.tone(Tone.GOOD), text.plain.rindex("●"))
+    elif not lost and not left:
         text.append("\nNo key is on it.")
     elif not lost:
         text.append("\n● No key is lost: others hold them all.", look.tone(Tone.GOOD))

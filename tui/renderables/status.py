@@ -26,12 +26,14 @@ class ScreenState:
         delay: seconds by which the screen lags behind the keys; None while that is unknown.
         paused: whether the picture is held.
         readonly: whether changes are refused.
+        observing: whether they are because another process may hold the store.
     """
 
     time: str
     delay: float | None = None
     paused: bool = False
     readonly: bool = False
+    observing: bool = False
 
 
 def draw_status(status: StatusLine, screen: ScreenState, width: int, look: Look) -> Text:
@@ -50,7 +52,9 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
     parts = [part(_NAME, look.accented + BOLD, 7)]
     if screen.paused:
         parts.append(part(" PAUSED ", look.tone(Tone.WARNING) + _FLAG))
-    if screen.readonly:
+    if screen.observing:
+        parts.append(part(" OBSERVING ", _FLAG, 1))
+    elif screen.readonly:
         parts.append(part(" READ ONLY ", _FLAG, 2))
     if not status.servers:
         parts.append(part("○ no servers", look.tone(Tone.WARNING)))
@@ -58,6 +62,13 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(f"● {whole(status.servers_up)} up", look.tone(Tone.GOOD)))
     if status.servers_down:
         parts.append(part(f"✖ {whole(status.servers_down)} down", look.tone(Tone.BAD)))
+    if status.disk is not None:
+        # Before all else: nothing that is written now is kept.
+        whose, _, what = status.disk.words.partition(": ")
+        short, _, advice = what.partition(": ")
+        parts.append(part(f"{status.disk.sign} {whose}: {short}", look.tone(status.disk.tone)))
+        if advice:
+            parts.append(part(advice, look.tone(status.disk.tone), 4))
     recovery = status.recovery
     if recovery is not None:
         parts.append(part(f"{recovery.sign} {recovery.words}", look.tone(recovery.tone)))

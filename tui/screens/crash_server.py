@@ -123,4 +123,5 @@ def _is_worse(now: CrashPreview, shown: CrashPreview) -> bool:
     return (
         now.keys_lost > shown.keys_lost * _MUCH_MORE
         or now.keys_refused > shown.keys_refused * _MUCH_MORE
+        or now.keys_waiting > shown.keys_waiting * _MUCH_MORE
     )

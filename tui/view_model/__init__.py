@@ -22,7 +22,7 @@ from tui.view_model.marks import COLOURS, Mark
 from tui.view_model.moving import Displaced
 from tui.view_model.position import PositionPlacement, explain_position
 from tui.view_model.rates import GRAPH_SECONDS
-from tui.view_model.sentences import event_line, fault_words
+from tui.view_model.sentences import event_line, fault_words, storage_words
 from tui.view_model.sorting import SortColumn, sort_rows
 
 __all__ = [
@@ -48,4 +48,5 @@ __all__ = [
     "fold",
     "load_view",
     "sort_rows",
+    "storage_words",
 ]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.cluster.snapshot import ServerState
+from core.cluster.snapshot import ServerState, Storage
 from core.ring.ring_view import RingView
 from tui.view_model.marks import Mark
 from tui.view_model.moving import Displaced, MembershipChange
@@ -73,6 +73,7 @@ class StatusLine:
         peak_to_average: the keys of the fullest server over the mean.
         epoch: the number of the ring's state.
         migration: what moves; None when nothing does.
+        disk: whose disk can't be written, and what to do about it; None when all can.
     """
 
     servers_up: int
@@ -88,6 +89,7 @@ class StatusLine:
     peak_to_average: float
     epoch: int
     migration: MigrationLine | None
+    disk: StateSign | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,7 @@ class DashboardView:
         throughput: operations per second in steps of `GRAPH_SECONDS`, oldest first.
         load: the load; None when the store has none.
         memory: what the next fold needs.
+        storage: where the store keeps its data; None in memory.
     """
 
     taken_at_ms: int
@@ -269,3 +272,4 @@ class DashboardView:
     throughput: tuple[float, ...]
     load: LoadView | None
     memory: Memory = field(repr=False)
+    storage: Storage | None = None

@@ -29,6 +29,7 @@ from tui.view_model.rates import (
     sample_of,
 )
 from tui.view_model.sentences import (
+    disk_sign,
     event_line,
     fault_words,
     migration_line,
@@ -80,6 +81,7 @@ def fold(
         throughput=throughput.steps,
         load=load,
         memory=Memory(samples, throughput, change),
+        storage=snapshot.storage,
     )
 
 
@@ -106,7 +108,21 @@ def _status(
         peak_to_average=snapshot.peak_to_average,
         epoch=snapshot.epoch,
         migration=migration_line(migration) if migration is not None else None,
+        disk=disk_sign(_troubles(snapshot)),
     )
+
+
+def _troubles(snapshot: StoreSnapshot) -> dict[str, str]:
+    """Return what is wrong with disks, by whose they are."""
+    troubles = {
+        server.server_id: server.trouble
+        for server in snapshot.servers
+        if server.trouble is not None
+    }
+    storage = snapshot.storage
+    if storage is not None and storage.trouble is not None:
+        troubles.setdefault("this view" if storage.observing else "journal", storage.trouble)
+    return troubles
 
 
 def _rows(
@@ -143,12 +159,14 @@ def _rows(
 
 def _status_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> StateSign:
     recovery = _recovery_of(server, snapshot)
-    return state_sign(server.state, snapshot.migration, recovery, server.faults)
+    return state_sign(server.state, snapshot.migration, recovery, server.faults, server.trouble)
 
 
 def _trouble_of(server: ServerSnapshot, snapshot: StoreSnapshot) -> StateSign | None:
     """Return what keeps a server from answering as it should, in as few words as can be."""
     recovery = _recovery_of(server, snapshot)
+    if server.trouble is not None:
+        return _status_of(server, snapshot)
     if server.state is ServerState.CATCHING_UP and recovery is not None:
         status = _status_of(server, snapshot)
         return StateSign(status.sign, progress(recovery.fraction), status.tone)

@@ -4,14 +4,18 @@ The words keep to ASCII, so that they read the same on every terminal; what come
 through `safe`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+
+from rich.cells import cell_len
 
 from core.cluster.failover import RecoveryProgress, RecoveryState
 from core.cluster.migration import MigrationProgress, MigrationState
 from core.cluster.plan import ChangeKind
-from core.cluster.snapshot import ServerState
+from core.cluster.snapshot import ServerState, Storage
 from core.events import (
+    DiskRecovered,
+    DiskTroubled,
     Event,
     MigrationCancelling,
     MigrationFinished,
@@ -25,6 +29,7 @@ from core.events import (
     ServerFellBehind,
     StoreCleared,
 )
+from core.safe_text import ELLIPSIS, visible
 from core.servers.faults import NO_FAULTS, Faults
 from tui.formatting import clock_time, counted, duration, percent, progress, rate, safe, whole
 from tui.view_model.display import EventLine, MigrationLine, StateSign, Tone
@@ -32,6 +37,7 @@ from tui.view_model.display import EventLine, MigrationLine, StateSign, Tone
 # In terminal cells. A server id has at most 64 characters, an error is cut at 200.
 _ID_CELLS = 64
 _ERROR_CELLS = 200
+_TROUBLE_CELLS = 24
 
 
 def event_line(event: Event, zone: tzinfo | None = None) -> EventLine:
@@ -75,6 +81,7 @@ def state_sign(
     now: MigrationProgress | None,
     recovery: RecoveryProgress | None = None,
     faults: Faults = NO_FAULTS,
+    trouble: str | None = None,
 ) -> StateSign:
     """Return how a server's state is shown.
 
@@ -83,7 +90,10 @@ def state_sign(
         now: how far the migration is; None without one.
         recovery: how far the server's own recovery is; None without one.
         faults: what is wrong with it on purpose.
+        trouble: what keeps its disk from being written; None if nothing does.
     """
+    if trouble is not None and state is not ServerState.DOWN:
+        return StateSign("✖", trouble_words(trouble), Tone.BAD)
     shown = _state_sign(state, now, recovery)
     if faults.none or state is ServerState.DOWN:
         return shown
@@ -105,6 +115,26 @@ def recovery_sign(recoveries: Sequence[RecoveryProgress]) -> StateSign | None:
     return StateSign("↻" if running else "○", words, Tone.WARNING)
 
 
+def trouble_words(trouble: str) -> str:
+    """Return what is wrong with a disk in a word or two: ``disk full``."""
+    return safe(trouble.partition(":")[0], _TROUBLE_CELLS)
+
+
+def disk_sign(troubles: Mapping[str, str]) -> StateSign | None:
+    """Return whose disk can't be written, and what to do about it; None when all can.
+
+    Args:
+        troubles: what is wrong, by the server's id, or by ``journal``.
+    """
+    if not troubles:
+        return None
+    first = min(troubles)
+    words = f"{_who(first)}: {safe(troubles[first], _ERROR_CELLS)}"
+    if len(troubles) > 1:
+        words = f"{counted(len(troubles), 'disk')} in trouble; {words}"
+    return StateSign("✖", words, Tone.BAD)
+
+
 def fault_words(faults: Faults) -> str:
     """Return what is wrong with a server in a few words: ``slow 50 ms, fails 100``."""
     if faults.partitioned:
@@ -113,6 +143,19 @@ def fault_words(faults: Faults) -> str:
     words = [f"slow {faults.slow_seconds * 1_000:g} ms"] if faults.slow_seconds else []
     words += [f"fails {whole(faults.failing_calls)}"] if faults.failing_calls else []
     return ", ".join(words)
+
+
+def storage_words(storage: Storage, limit: int) -> str:
+    """Return where data is kept and how, in at most `limit` cells: ``/srv/ringtop, everysec``.
+
+    Of a path that is too long the end is shown.
+    """
+    how = ", observed" if storage.observing else f", {storage.sync}"
+    path = visible(storage.path, len(storage.path) * 10)
+    room = max(2, limit - len(how))
+    while cell_len(path) > room:
+        path = ELLIPSIS + path[2 if path.startswith(ELLIPSIS) else 1 :]
+    return path + how
 
 
 def _state_sign(
@@ -177,6 +220,11 @@ def _said(event: Event) -> tuple[str, Tone]:
             return f"{_who(event.server_id)} can't catch up now: {reason}", Tone.BAD
         case RecoveryFinished():
             return _recovered(event), Tone.GOOD
+        case DiskTroubled():
+            trouble = safe(event.trouble, _ERROR_CELLS)
+            return f"{_who(event.server_id)} can't write: {trouble}", Tone.BAD
+        case DiskRecovered():
+            return f"{_who(event.server_id)} writes to its disk again", Tone.GOOD
         case StoreCleared():
             keys, servers = counted(event.keys, "key"), counted(event.servers, "server")
             return f"cleared: {keys} and {servers} removed", Tone.WARNING
@@ -229,6 +277,10 @@ def _copies(count: int, replicas: int) -> str:
 
 def _crashed(event: ServerCrashed) -> str:
     who = _who(event.server_id)
+    if event.keys_waiting:
+        return f"{who} crashed: {counted(event.keys_waiting, 'key')} on its disk alone wait for it"
+    if event.on_disk:
+        return f"{who} crashed: its disk and others keep its {counted(event.keys_left, 'key')}"
     if event.keys_lost:
         return f"{who} crashed: {counted(event.keys_lost, 'key')} had no other replica"
     return f"{who} crashed: others hold its {counted(event.keys_left, 'key')}"
@@ -238,6 +290,9 @@ def _recovered(event: RecoveryFinished) -> str:
     how = [counted(event.hints, "hint")] if event.hints else []
     how += [f"{counted(event.copied, 'record')} copied"] if event.copied else []
     got = " and ".join(how) or "nothing had to be copied"
+    if event.keys is not None:
+        kept = f"its disk kept {counted(event.keys, 'key')}"
+        got = f"{kept}, it missed {' and '.join(how)}" if how else f"{kept}, it missed nothing"
     return f"{_who(event.server_id)} has caught up: {got}, in {duration(event.seconds)}"
 
 

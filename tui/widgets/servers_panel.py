@@ -10,12 +10,16 @@ from textual import events
 from tui.renderables.look import DIM
 from tui.renderables.table import Sorting, TableLayout, draw_row, draw_titles, lay_out
 from tui.store_gateway import Frame
-from tui.view_model import ServerRow, SortColumn, sort_rows
-from tui.widgets.panel import Panel
+from tui.view_model import ServerRow, SortColumn, sort_rows, storage_words
+from tui.widgets.panel import Panel, panel_title
 
 # Names and states read from A on, figures from the largest.
 _TITLES = ""
 _NO_SERVERS = " There is no server yet: add one."
+_IN = "in"
+# In cells: what the frame takes beside a title, and the least that a directory is shown in.
+_AROUND_A_TITLE = 6
+_SHORTEST_PLACE = 24
 _ASCENDING = (SortColumn.SERVER, SortColumn.STATE)
 
 
@@ -36,6 +40,7 @@ class ServersPanel(Panel[ServerRow | str]):
         self.selected: str | None = None
         self.sorting = Sorting()
         self._layout = TableLayout(())
+        self._title = panel_title("servers")
         self.rows: tuple[ServerRow, ...] = ()
 
     def lines(self, frame: Frame, width: int, height: int) -> Sequence[ServerRow | str]:
@@ -44,6 +49,7 @@ class ServersPanel(Panel[ServerRow | str]):
             frame.view.servers, self.sorting.column, descending=self.sorting.descending
         )
         self._keep_selection(rows)
+        self._say_where(frame, width)
         self.rows = rows
         layout = lay_out(rows, self.sorting, width)
         if layout != self._layout:
@@ -123,6 +129,17 @@ class ServersPanel(Panel[ServerRow | str]):
         self.sorting = sorting
         self.redraw_all()
         self._show_selection()
+
+    def _say_where(self, frame: Frame, width: int) -> None:
+        """Say in the title where the servers keep their data, if that is on a disk."""
+        title, storage = panel_title("servers"), frame.view.storage
+        if storage is not None:
+            room = max(_SHORTEST_PLACE, width - len(title) - _AROUND_A_TITLE)
+            title = f"{title} {_IN} {storage_words(storage, room)}"
+        if title != self._title:
+            self._title = title
+            # As text: in a string, what is in the path would be taken as markup.
+            self.border_title = Text(title)
 
     def _keep_selection(self, rows: Sequence[ServerRow]) -> None:
         if any(row.server_id == self.selected for row in rows):

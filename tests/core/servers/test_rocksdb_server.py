@@ -5,7 +5,7 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from core import (
     DurableServer,
     Entry,
     InvalidOptionError,
+    ManualClock,
     RocksDBServer,
     Server,
     ServerFailedError,
@@ -25,7 +26,7 @@ from core import (
 from core.record import NEVER_EXPIRES, Record
 from core.ring import position_of
 from core.servers.record_codec import disk_key_of, encode_record
-from core.servers.rocksdb_database import EXPIRIES, META, RECORDS, TOMBSTONES
+from core.servers.rocksdb_database import EXPIRIES, META, RECORDS, TOMBSTONES, Operation
 from core.stripes import LAST_POSITION, stripe_of
 from tests.core.servers.server_contract import ServerContract, entry
 
@@ -526,31 +527,42 @@ def test_without_the_package_only_a_server_on_disk_is_refused(tmp_path: Path) ->
         capture_output=True,
         text=True,
         check=True,
+        cwd=Path(__file__).parents[3],
     )
     assert 'pip install "ringtop[durable]"' in run.stdout
     assert not (tmp_path / "alpha").exists()
 
 
 def test_only_the_owner_can_read_the_files(server: RocksDBServer) -> None:
+    """RocksDB may make a file at any time, so only those are looked at that were there before."""
     server.apply_many([entry(f"key-{n}") for n in range(100)])
-    database = server._database
-    assert database is not None
-    database.flush_tables()
+    opened = loosened(server.path)
     server.sync()
-    assert_private(server.path)
+    assert_private(server.path, opened)
     server.path.chmod(0o755)
-    server = reopened(server)
-    assert_private(server.path)
+    opened = loosened(server.path)
     server.close()
-    assert_private(server.path)
+    assert_private(server.path, opened, mode=0o755)
+    opened = loosened(server.path)
+    RocksDBServer("alpha", server.path)
+    assert_private(server.path, opened)
 
 
-def assert_private(path: Path) -> None:
-    assert stat.S_IMODE(path.stat().st_mode) == 0o700
+def loosened(path: Path) -> list[Path]:
+    """Let everybody read the files of a directory; return them."""
     files = list(path.iterdir())
     assert files
     for file in files:
-        assert stat.S_IMODE(file.stat().st_mode) & 0o077 == 0, file.name
+        with suppress(FileNotFoundError):
+            file.chmod(0o644)
+    return files
+
+
+def assert_private(path: Path, files: list[Path], mode: int = 0o700) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == mode
+    for file in files:
+        with suppress(FileNotFoundError):
+            assert stat.S_IMODE(file.stat().st_mode) == 0o600, file.name
 
 
 def test_destroy_leaves_nothing_but_what_is_not_its_own(server: RocksDBServer) -> None:
@@ -654,11 +666,49 @@ def test_a_write_that_failed_but_is_in_the_log_is_not_undone_by_an_older_one(
         put(disk_key, raw)
         raise Exception("IO error: Input/output error")
 
-    server._put = put_and_fail  # type: ignore[assignment]
+    server._put = put_and_fail
     with pytest.raises(StorageError, match="alpha"):
         server.apply(entry("key", "unknown", 3))
     server._put = put
     server._retry_at = 0
     assert server.apply(entry("key", "older", 2)) is None
     assert server.get(position_of("key"), "key") == ("unknown", 3, NEVER_EXPIRES)
+    check_invariants(server)
+
+
+def test_a_write_waits_while_rocksdb_catches_up_and_then_gives_up(tmp_path: Path) -> None:
+    server = RocksDBServer("alpha", tmp_path / "alpha", clock=ManualClock(now_ms=1_000))
+    server.apply(entry("first"))
+    database = server._database
+    assert database is not None
+    put, write = server._put, database.write
+    stalls = 0
+
+    def stall() -> None:
+        nonlocal stalls
+        if stalls:
+            stalls -= 1
+            raise Exception("Result incomplete: Write stall")
+
+    def stalling_put(disk_key: bytes, raw: bytes) -> None:
+        stall()
+        put(disk_key, raw)
+
+    def stalling_write(operations: Sequence[Operation]) -> None:
+        stall()
+        write(operations)
+
+    server._put = stalling_put
+    database.write = stalling_write  # type: ignore[method-assign]
+    stalls = 3
+    assert server.apply(entry("key")) == 1
+    assert stalls == 0
+    stalls = 3
+    assert server.apply_many([entry("other"), expiring("more", 5)]) == 2
+    assert stalls == 0
+    stalls = 1_000_000
+    with pytest.raises(StorageError, match="too slow"):
+        server.apply(entry("never"))
+    assert server.get(position_of("never"), "never") is None
+    stalls = 0
     check_invariants(server)

@@ -33,6 +33,27 @@ def test_it_says_what_would_be_lost_blocked_and_left(
     assert lines[2:] == said
 
 
+@pytest.mark.parametrize(
+    ("preview", "said"),
+    [
+        (
+            CrashPreview("delta", 0, 10_102, 7, keys_waiting=2_503, on_disk=True),
+            [
+                "✖ 2,503 keys can't be read or written until it is back.",
+                REFUSED,
+                LEFT,
+                "● Nothing is lost: recovering it takes only what it has missed.",
+            ],
+        ),
+        (CrashPreview("delta", 0, 0, 0, on_disk=True), ["No key is on it."]),
+    ],
+)
+def test_a_disk_keeps_what_the_server_holds(preview: CrashPreview, said: list[str]) -> None:
+    lines = lines_of(draw_crash(preview, DARK))
+    assert lines[0] == "Crash delta: it stops answering at once, and its disk keeps what it holds."
+    assert lines[2:] == said
+
+
 def test_a_loss_is_red_and_the_server_has_its_colour() -> None:
     mark = marks_of("delta")["delta"]
     cells = cells_of(draw_crash(CrashPreview("delta", 5, 0, 0), DARK, mark))

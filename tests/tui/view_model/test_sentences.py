@@ -80,6 +80,28 @@ SENTENCES = [
     ),
     (replace(FINISHED, change="reweigh"), "delta has its new weight: 9,950 keys moved in 42 s"),
     (
+        events.ServerCrashed(
+            server_id="delta", keys_lost=0, keys_left=7, keys_waiting=3, on_disk=True
+        ),
+        "delta crashed: 3 keys on its disk alone wait for it",
+    ),
+    (
+        events.ServerCrashed(server_id="delta", keys_lost=0, keys_left=7, on_disk=True),
+        "delta crashed: its disk and others keep its 7 keys",
+    ),
+    (
+        events.RecoveryFinished(server_id="delta", hints=6, copied=0, seconds=1.5, keys=12_012),
+        "delta has caught up: its disk kept 12,012 keys, it missed 6 hints, in 1.50 s",
+    ),
+    (
+        events.DiskTroubled(server_id="delta", trouble="disk full: make \x1broom"),
+        "delta can't write: disk full: make \\x1broom",
+    ),
+    (
+        events.DiskRecovered(server_id="delta"),
+        "delta writes to its disk again",
+    ),
+    (
         events.ServerCrashed(server_id="delta", keys_lost=2_503, keys_left=0),
         "delta crashed: 2,503 keys had no other replica",
     ),

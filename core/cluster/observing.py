@@ -1,0 +1,163 @@
+"""Looking at a data directory that another process holds, without a part in it.
+
+Everything is seen as it was at one moment, more or less: the topology first, then the servers, and
+while a membership change is under way the moves of the journal last. Servers that give are opened
+before those that take, and each looks on all (see `observed_server`), so that no key is missing
+because it moved in between. A transaction that is being applied may be seen by half.
+"""
+
+import os
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import NoReturn
+
+from core.cluster.data_directory import DataDirectory
+from core.cluster.journal import moves_in
+from core.cluster.membership import Membership, after_of
+from core.cluster.plan import ChangeKind, Plan
+from core.cluster.replica import Replica
+from core.cluster.replication import Replication
+from core.cluster.shards import Shards
+from core.cluster.topology import Topology
+from core.errors import DataDirectoryError, ObservingError, StorageError
+from core.record import Entry
+from core.ring.ring_view import RingView
+from core.servers.observed_server import ObservedServer
+from core.servers.server import Server
+from core.stripes import STRIPES
+
+# While it is opened, whoever holds it may remove a file that was just listed.
+_ATTEMPTS = 5
+
+
+class Observed:
+    """The persistence of a store that only looks: it writes nothing down, and refuses every change.
+
+    Args:
+        directory: opened to be read alone.
+    """
+
+    def __init__(self, directory: DataDirectory) -> None:
+        self.directory = directory
+
+    def create_server(self, server_id: str) -> Server:
+        """Open a server to be read; when files of it go in that moment, again."""
+        path = self.directory.server_path(server_id)
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return ObservedServer(server_id, path)
+            except StorageError:
+                continue
+        return ObservedServer(server_id, path)
+
+    def change_begins(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def change_turns_back(self) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def change_ended(self, view: RingView) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def range_moves(
+        self, targets: Sequence[Replica], low: int, high: int, *, back: bool
+    ) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+        """Refuse."""
+        raise ObservingError
+
+    def close(self, shards: Shards) -> None:
+        """Close the servers and the directory."""
+        try:
+            shards.close()
+        finally:
+            self.directory.close()
+
+
+class RefusedVersions:
+    """The versions of a store that only looks: each write asks for one, and is refused."""
+
+    def __iter__(self) -> "RefusedVersions":
+        return self
+
+    def __next__(self) -> NoReturn:
+        """Refuse.
+
+        Raises:
+            ObservingError: always.
+        """
+        raise ObservingError
+
+
+def open_to_observe(path: str | os.PathLike[str]) -> tuple[Observed, Topology]:
+    """Open a data directory that somebody else may be using.
+
+    Raises:
+        CorruptTopologyError: what it says about its servers is damaged.
+        DataDirectoryError: it can't be read, or there is nothing in it.
+    """
+    directory = DataDirectory.open(path, observe=True)
+    try:
+        topology = directory.read_topology()
+        if topology is None:
+            raise DataDirectoryError(
+                f"data directory {directory.path}", "is empty", "there is nothing to observe yet"
+            )
+    except BaseException:
+        directory.close()
+        raise
+    return Observed(directory), topology
+
+
+def look(
+    observed: Observed,
+    topology: Topology,
+    membership: Membership,
+    shards: Shards,
+    replication: Replication,
+) -> None:
+    """Open the servers, and make routes and counts as they are. O(records).
+
+    Raises:
+        ServerFailedError: a server can't be read.
+        CorruptJournalError: the journal is damaged.
+    """
+    ring, change = membership.ring, topology.change
+    ring.restore(topology.weights, topology.epoch)
+    for server_id in _givers_first(topology):
+        shards.open_server(server_id)
+    moved: list[tuple[int, int]] = []
+    if change is not None:
+        moved = moves_in(observed.directory.journal_path)
+        servers = [replica.server for replica in shards.replicas.values()]
+        everywhere = [server for server in servers if isinstance(server, ObservedServer)]
+        for server in everywhere:
+            server.look_beside(everywhere)
+    before, replicas = ring.view, shards.replication_factor
+    with shards.all_stripes():
+        shards.routing.follow(before, replicas)
+        if change is not None:
+            after = after_of(ring, change)
+            if not (before.weights and after.weights):  # this takes one step
+                shards.routing.follow(after, replicas)
+            for low, high in moved:
+                shards.routing.follow(after, replicas, low, high)
+        for stripe in range(STRIPES):
+            replication.recount_locked(stripe)
+    membership.reopen(change, moved)
+
+
+def _givers_first(topology: Topology) -> list[str]:
+    change = topology.change
+    server_ids = sorted(topology.weights)
+    if change is None:
+        return server_ids
+    others = [server_id for server_id in server_ids if server_id != change.server_id]
+    takes = (change.kind is not ChangeKind.REMOVE) is not change.cancelling
+    return [*others, change.server_id] if takes else [change.server_id, *others]
