@@ -702,6 +702,7 @@ def test_reads_go_on_where_a_part_of_a_transaction_can_not_be_written_yet(
 def test_a_server_that_could_not_be_brought_back_can_be_the_next_time(opened: Open) -> None:
     faults = FaultInjector()
     store = filled(opened, 20, replication_factor=3, background=False, faults=faults)
+    store.add_server("delta")  # so that there is something that is not bravo's
     store.crash_server("bravo")
     store.set("key 1", "newer")
     faults.partition("bravo")
