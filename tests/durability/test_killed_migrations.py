@@ -18,6 +18,8 @@ from tests.durability.steps import abandon, copy_of, opened, steps_told
 SERVERS = ("s0", "s1", "s2", "s3")
 JOINER = "s4"
 KEYS = 40
+# Of the images whose change was not over, each so many-th is killed once more in the next change.
+ALSO_KILLED_LATER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +110,19 @@ def check(store: Any, content: dict[str, str], directory: Path) -> None:
 
 
 def go_on(image: Image) -> None:
-    """Open an image, finish its change or take it back, and begin another one that is killed."""
+    """Open an image, and finish its change or take it back; kill some in the next change too."""
     store = opened(image.directory)
     for server_id in store.get_servers():
         assert server_id in {*SERVERS, JOINER}
-    if store.migration is not None:
+    was_over = store.migration is None
+    if not was_over:
         if image.number % 2:
             store.migration.cancel()
         store.migration.wait()
     check(store, image.content, image.directory)
+    if not was_over and image.number % ALSO_KILLED_LATER:
+        abandon(store)
+        return
     migration = store.commit(store.plan_set_weight("s0", 4.0), start=False)
     assert migration.step()
     abandon(store)
