@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -397,6 +398,27 @@ def test_importing_and_exporting_takes_bounded_memory(data: Path) -> None:
         )
         peak = int(ended.stderr.decode().rsplit("peak ", 1)[1])
         assert peak < 400_000, f"{arguments} took {peak:,} KB"
+
+
+def test_a_disk_that_gets_full_ends_an_import_where_it_is(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "large.jsonl"
+    with file.open("w") as lines:
+        for number in range(500):
+            lines.write(f'{{"key": "{number}", "value": "{"x" * 20_000}"}}\n')
+    limited = ["sh", "-c", 'ulimit -f 4000; exec "$@"', "sh", *RINGTOP, "import", str(file)]
+    ended = subprocess.run(
+        limited, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == FAILED, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert "make room" in ended.stderr
+    line = re.match(r"ringtop: line (\d+): alpha: ", ended.stderr)
+    assert line is not None
+    assert ended.stderr.endswith("the lines before are stored\n")
+    stored = set(inside(capsys, "keys").output.split())
+    assert stored == {str(number) for number in range(int(line[1]) - 1)}
 
 
 # doctor
