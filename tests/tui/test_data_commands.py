@@ -16,6 +16,7 @@ from core.servers.record_codec import disk_key_of
 from core.servers.rocksdb_server import RocksDBServer
 from tests.terminal import Terminal
 from tests.tui.command_line import RINGTOP, ROOT, Outcome, as_user, environment, inside
+from tui.data_commands import COMMANDS
 
 pytest.importorskip("rocksdict")
 
@@ -63,6 +64,18 @@ def one_line(outcome: Outcome) -> str:
     assert line.isprintable()
     assert line.startswith("ringtop: ")
     return line
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_the_help_says_what_the_exit_statuses_are_and_fits_a_terminal(
+    capsys: Capture, command: str
+) -> None:
+    outcome = inside(capsys, command, "--help")
+    assert (outcome.status, outcome.messages) == (0, "")
+    assert outcome.output.isascii()
+    assert max(map(len, outcome.output.splitlines())) <= 80
+    assert "Exit status: 0 done;" in outcome.output
+    assert "--data DIR" in outcome.output
 
 
 # get, set, rm
