@@ -22,6 +22,9 @@ COMPILED = (
     "core/cluster/replica.py",
     "core/cluster/routing.py",
     "core/ring/ring_view.py",
+    "core/cluster/replication.py",
+    "core/servers/record_codec.py",
+    "core/servers/rocksdb_server.py",
 )
 # The compiler and the library its code calls fit each other.
 MYPY = "mypy==2.4.1"

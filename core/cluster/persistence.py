@@ -27,7 +27,7 @@ from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.errors import InvalidOptionError, ServerFailedError, StoreError
+from core.errors import InvalidOptionError, ServerFailedError
 from core.record import Entry
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
 from core.ring.ring_view import RingView
@@ -183,18 +183,21 @@ class OnDisk:
 
     def close(self, shards: Shards) -> None:
         """Close the servers, note how they were left, and leave the directory to others."""
-        # Whoever opens it next has to compare and count what is not as it should be.
-        clean = not shards.leftovers and not any(
-            replica.down or replica.catching_up for replica in shards.replicas.values()
-        )
-        tallies = tallies_of(shards.routing)
+        tallies: list[bytes] = []
+
+        def count() -> None:
+            # Whoever opens it next has to compare and count what is not as it should be.
+            if not shards.leftovers and not any(
+                replica.down or replica.catching_up for replica in shards.replicas.values()
+            ):
+                tallies.append(tallies_of(shards.routing))
+
+        clean = False
         try:
-            shards.close()
-            if clean:
-                self.journal.save_tallies(tallies)
-        except StoreError:
-            clean = False
-            raise
+            shards.close(count)
+            if tallies:
+                self.journal.save_tallies(tallies[0])
+                clean = True
         finally:
             self.abandon(clean=clean)
 

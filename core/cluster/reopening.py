@@ -40,7 +40,10 @@ def reopen(
     ring, change = membership.ring, topology.change
     ring.restore(topology.weights, topology.epoch)
     _open_servers(disk, topology, shards)
-    moved = disk.journal.moved() if change is not None else []
+    moved = disk.journal.moved()
+    if change is None and moved:
+        # Its process ended between the two: they would be taken for moves of the next change.
+        disk.journal.forget_moves()
     _restore_routes(shards, ring, change, moved)
     for number, entries in disk.journal.pending_commits():
         _apply(shards, entries)

@@ -203,6 +203,9 @@ class Replication:
         if len(self._shards.current(route.owners, stripe)) < len(current):
             self._shards.routing.refresh(stripe)
             self._wake()
+        elif route.reader is not None and not route.reader.current(stripe):
+            # It crashes at this moment, and its routes are made anew one by one.
+            self._shards.routing.refresh(stripe)
         if len(changes) < needed:
             raise QuorumError(len(changes), needed, unknown=True)
 

@@ -140,14 +140,19 @@ class Shards:
                 self.close_server(server_id)
         return keys
 
-    def close(self) -> None:
+    def close(self, before: Callable[[], None] | None = None) -> None:
         """Close every server; operations raise `StoreClosedError` from then on.
+
+        Args:
+            before: called when nothing is written any more, and everything is still there.
 
         Raises:
             ServerFailedError: one could not write down all that it had; the others are closed.
         """
         failure: ServerFailedError | None = None
         with self.moving, self.all_stripes():
+            if before is not None:
+                before()
             self.routing.close()
             for replica in self.replicas.values():
                 try:

@@ -37,7 +37,9 @@ from functools import partial
 from itertools import count as numbers
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from mypy_extensions import mypyc_attr
 
 from core.clock import Clock, SystemClock
 from core.errors import (
@@ -105,13 +107,14 @@ _PROBE_KEY: Final = b"probe"
 _FORMAT: Final = b"1"
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class RocksDBServer:
     """Records on disk.
 
     Thread safety: any thread may call any method; as `Server` says, whoever writes holds the locks
-    of the stripes concerned, so that no two write one key. `_lock` guards every field but
-    XX, which `_sync_turn` guards; it is held for one write and never while
-    the disk syncs, but for the first write after an open or a failure. `get` takes no lock.
+    of the stripes concerned, so that no two write one key. `_lock` guards every field;
+    it is held for one write and never while the disk syncs, but for the first write after an open
+    or a failure. `get` takes no lock.
 
     Always true: `_database` is None or open; while `_readers` is above 0 it is not closed; `_count`
     is how many keys its records have; `_writable` means that it is open, has not failed, and bears
@@ -143,7 +146,7 @@ class RocksDBServer:
             from core.servers import rocksdb_database
         except ImportError as error:
             raise MissingExtraError("durable", "a server on disk") from error
-        self._engine = rocksdb_database
+        self._engine: Any = rocksdb_database  # a module: compiled code knows no type for it
         self._server_id = server_id
         self._path = Path(path)
         self._always = sync == "always"
@@ -191,10 +194,7 @@ class RocksDBServer:
         return trouble_of(self._engine.failure_of(self._server_id, Exception(failure)))
 
     def records(self, stripe: int) -> None:
-        """Return None: a call may fail, so every read goes through `get`."""
-
-    def keys(self, stripe: int) -> None:
-        """Return None: every write goes through `apply`."""
+        """Return None: a call may fail. Reads go through `get`, writes through `apply`."""
 
     # Reading
 
@@ -788,10 +788,13 @@ class RocksDBServer:
             self._known, self._known_before = {}, {}
             self._failure = str(error)
             self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
-        return self._engine.failure_of(self._server_id, error)
+        failure: ServerFailedError = self._engine.failure_of(self._server_id, error)
+        return failure
 
     def _failed(self) -> ServerFailedError:
-        return self._engine.failure_of(self._server_id, Exception(self._failure))
+        failure: ServerFailedError
+        failure = self._engine.failure_of(self._server_id, Exception(self._failure))
+        return failure
 
     def _unavailable(self) -> ServerUnavailableError:
         return ServerUnavailableError([self._server_id], "closed")

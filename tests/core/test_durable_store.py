@@ -1,7 +1,10 @@
 """A store in a data directory: what is there again when it is opened the next time."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +24,16 @@ from core import (
     RecoveryFinished,
     ServerCrashed,
     StorageError,
+    StoreClosedError,
 )
+from core.cluster import persistence
+from core.cluster.failover import Failover
+from core.cluster.journal import Journal
+from core.cluster.persistence import tallies_of
+from core.cluster.replica import Replica
+from core.cluster.routing import RoutingTable
 from core.servers.record_codec import disk_key_of
+from core.stripes import stripe_of
 
 pytest.importorskip("rocksdict")
 
@@ -299,6 +310,56 @@ def test_a_directory_belongs_to_one_store(opened: Open, tmp_path: Path) -> None:
         KeyValueStore(data_dir=tmp_path / "data")
 
 
+def test_a_write_that_comes_while_the_store_closes_is_counted(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, 10)
+    acknowledged: list[str] = []
+
+    def write() -> None:
+        with suppress(StoreClosedError):
+            store.set("late", "but in time")
+            acknowledged.append("late")
+
+    writer = threading.Thread(target=write)
+
+    def count_and_write(routing: RoutingTable) -> bytes:
+        counted = tallies_of(routing)
+        writer.start()
+        writer.join(0.2)  # it can't be waited for: it may have to wait itself
+        return counted
+
+    monkeypatch.setattr(persistence, "tallies_of", count_and_write)
+    store.close()
+    writer.join()
+    again = opened()
+    assert len(again) == 10 + len(acknowledged)
+    again.check_invariants()
+
+
+def test_a_server_that_is_about_to_crash_answers_with_nothing_old(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, replication_factor=3, background=False)
+    key = next(key for key in store.keys() if store.get_server_for_key(key) == "alpha")
+    seen: list[object] = []
+    crash_in_stripe = Failover._crash_locked
+
+    def write_meanwhile(failover: Failover, replica: Replica, stripe: int, *, keeps: bool) -> Any:
+        if not seen:
+            store.set(key, "newer")
+            seen.append(store.get(key))
+        return crash_in_stripe(failover, replica, stripe, keeps=keeps)
+
+    monkeypatch.setattr(Failover, "_crash_locked", write_meanwhile)
+    assert stripe_of(store.explain(key).position) > 0  # the first stripe to crash is locked
+    store.crash_server("alpha")
+    assert seen == ["newer"]
+    store.recover_server("alpha")
+    assert store.get(key) == "newer"
+    store.check_invariants()
+
+
 def test_what_a_directory_was_made_with_stays(opened: Open) -> None:
     filled(opened, replication_factor=2, virtual_nodes_per_node=40).close()
     with pytest.raises(InvalidOptionError, match="2 replicas"):
@@ -347,6 +408,26 @@ def test_a_transaction_that_was_interrupted_is_finished(opened: Open) -> None:
         None,
     )
     again.check_invariants()
+
+
+def test_the_moves_of_one_change_are_never_taken_for_those_of_the_next(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, replication_factor=1, background=False)
+    with monkeypatch.context() as patch:  # the process ends before the moves are forgotten
+        patch.setattr(Journal, "forget_moves", lambda journal: None)
+        store.add_server("delta")
+    kill(store)
+    store = opened(background=False)
+    store.commit(store.plan_remove_server("delta"), start=False)
+    kill(store)  # before anything has moved
+    store = opened(background=False)
+    assert len(store) == 500
+    assert store.migration is not None
+    assert store.migration.progress.fraction == 0
+    assert store.migration.wait()
+    assert len(store) == 500
+    store.check_invariants()
 
 
 def test_a_finished_migration_leaves_nothing_to_go_on_with(opened: Open) -> None:

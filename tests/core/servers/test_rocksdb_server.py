@@ -666,7 +666,7 @@ def test_a_write_that_failed_but_is_in_the_log_is_not_undone_by_an_older_one(
         put(disk_key, raw)
         raise Exception("IO error: Input/output error")
 
-    server._put = put_and_fail  # type: ignore[assignment]
+    server._put = put_and_fail
     with pytest.raises(StorageError, match="alpha"):
         server.apply(entry("key", "unknown", 3))
     server._put = put
@@ -698,7 +698,7 @@ def test_a_write_waits_while_rocksdb_catches_up_and_then_gives_up(tmp_path: Path
         stall()
         write(operations)
 
-    server._put = stalling_put  # type: ignore[assignment]
+    server._put = stalling_put
     database.write = stalling_write  # type: ignore[method-assign]
     stalls = 3
     assert server.apply(entry("key")) == 1
