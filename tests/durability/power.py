@@ -41,7 +41,7 @@ class SyncedLogs:
         def make_known(database: Database, path: Path) -> None:
             make(database, path)
             logs._paths[id(database)] = path
-            logs._lengths.update({log: 0 for log in path.glob("*.log")})
+            logs._lengths.update(dict.fromkeys(path.glob("*.log"), 0))
 
         def flush(database: Database) -> None:
             logs._tell("about to sync")
