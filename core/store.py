@@ -212,6 +212,7 @@ class KeyValueStore(HotPath):
                 sync=sync,
                 virtual_nodes_per_node=virtual_nodes_per_node,
                 replication_factor=replication_factor,
+                clock=self._clock,
             )
             persistence, create = disk, disk.server_factory(sync, self._clock)
             versions = ReservedVersions(disk.journal)

@@ -257,6 +257,7 @@ def open_disk(
     sync: SyncMode,
     virtual_nodes_per_node: int,
     replication_factor: int | None,
+    clock: Clock,
 ) -> tuple[OnDisk, Topology]:
     """Open a data directory, a new one or one that was used before.
 
@@ -265,6 +266,7 @@ def open_disk(
         sync: what a write to it has survived when it returns.
         virtual_nodes_per_node: of a new one; of one that was used before, it or the default.
         replication_factor: the same; None for what it has, or 1.
+        clock: tells when to try again after a failure.
 
     Raises:
         DataDirectoryError: it can't be used, or another process uses it.
@@ -280,7 +282,7 @@ def open_disk(
         else:
             topology = known
             _refuse_other_numbers(known, virtual_nodes_per_node, replication_factor)
-        journal = Journal(directory.journal_path, sync=sync)
+        journal = Journal(directory.journal_path, sync=sync, clock=clock)
     except BaseException:
         directory.close()
         raise

@@ -328,7 +328,7 @@ class Replication:
         if not truth:
             # One that is behind by a few hints may answer once it has them.
             self._settle_locked(stripe_of(position), route.owners)
-            answers, truth, failure = self._answers_locked(position, key, needed)
+            answers, truth, failure = self._answers_locked(position, key, needed, hinted=True)
         content_with_one = (level or self._shards.consistency.level) is Level.ONE
         if not answers or not (truth or content_with_one):
             raise failure or ServerUnavailableError(route.owners)
@@ -340,12 +340,13 @@ class Replication:
         return newest
 
     def _answers_locked(
-        self, position: int, key: str, needed: int
+        self, position: int, key: str, needed: int, *, hinted: bool = False
     ) -> tuple[dict[str, Record | None], list[Record | None], ServerFailedError | None]:
         """Ask up to `needed` replicas; return all answers, and those of the current ones.
 
         And what is wrong with the disk of one that is there and can't answer: that says more than
-        that nobody does.
+        that nobody does. With `hinted`, one that lacks no more than its hints answers with them: it
+        may be that it can't take them, because its disk is full.
         """
         stripe = stripe_of(position)
         answers: dict[str, Record | None] = {}
@@ -361,13 +362,26 @@ class Replication:
                 if isinstance(error, CorruptRecordError | StorageError):
                     failure = failure or error
                 continue
-            answers[replica.server_id] = record
-            if replica.current(stripe):
+            if hinted and replica.complete(stripe):
+                record = self._with_hints(replica, stripe, key, record)
                 truth.append(record)
+            elif replica.current(stripe):
+                truth.append(record)
+            answers[replica.server_id] = record
         return answers, truth, failure
 
+    @staticmethod
+    def _with_hints(
+        replica: Replica, stripe: int, key: str, record: Record | None
+    ) -> Record | None:
+        """Return the record that a replica will have of a key once its hints were delivered."""
+        for entry in replica.hints_of(stripe):
+            if entry.key == key and (record is None or record[VERSION] < entry.record[VERSION]):
+                record = entry.record
+        return None if record is None or record[VALUE] is None else record
+
     def _entries_of_locked(self, segment: Segment) -> list[Entry]:
-        """Return the entries of a part of a stripe, from a current replica."""
+        """Return the entries of a part of a stripe, from a current replica or with hints."""
         stripe = stripe_of(segment.low)
         for attempt in (1, 2):
             for replica in self._shards.current(segment.owners, stripe):
@@ -377,7 +391,24 @@ class Replication:
                     continue
             if attempt == 1:
                 self._settle_locked(stripe, segment.owners)
+        for replica in map(self._shards.replicas.__getitem__, segment.owners):
+            if replica.down or not replica.complete(stripe):
+                continue
+            with suppress(ServerFailedError):
+                return self._entries_with_hints(replica, segment)
         raise ServerUnavailableError(segment.owners)
+
+    def _entries_with_hints(self, replica: Replica, segment: Segment) -> list[Entry]:
+        """Return the entries that a replica will have once its hints were delivered."""
+        low, high, _ = segment
+        stripe = stripe_of(low)
+        entries = {entry.key: entry for entry in replica.server.scan(low, high)}
+        for hint in replica.hints_of(stripe):
+            if low <= hint.position <= high:
+                known = entries.get(hint.key)
+                if known is None or known.record[VERSION] < hint.record[VERSION]:
+                    entries[hint.key] = hint
+        return sorted(entry for entry in entries.values() if entry.record[VALUE] is not None)
 
     def _mend_locked(self, entry: Entry, answers: dict[str, Record | None]) -> None:
         """Read repair: give the newest record to who answered with an older one, or none."""

@@ -14,6 +14,7 @@ from core import (
     DiskFullError,
     DiskRecovered,
     DiskTroubled,
+    Entry,
     Fault,
     InvalidOptionError,
     Item,
@@ -24,6 +25,7 @@ from core import (
     NoServersError,
     QuorumError,
     RecoveryFinished,
+    RocksDBServer,
     ServerCrashed,
     StorageError,
     StoreClosedError,
@@ -666,3 +668,30 @@ def test_what_was_removed_stays_so_though_the_journal_could_not_end_an_earlier_t
     again = opened()
     assert (again.get("key 1"), again.get("key 2")) == (None, "together")
     again.check_invariants()
+
+
+def test_reads_go_on_where_a_part_of_a_transaction_can_not_be_written_yet(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, background=False)
+    keys = store.keys()
+    first = "key 1"
+    second = next(key for key in keys if is_elsewhere(store, key, first))
+    full = store.get_server_for_key(second)
+    apply = RocksDBServer.apply
+
+    def apply_unless_full(server: RocksDBServer, entry: Entry) -> int | None:
+        if server.server_id == full:
+            raise StorageError(full, "no space", "make room")
+        return apply(server, entry)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RocksDBServer, "apply", apply_unless_full)
+        with pytest.raises(QuorumError):
+            commit(store, {first: "together", second: "together"})
+        assert (store.get(first), store.get(second)) == ("together", "together")
+        assert store.keys() == keys
+        assert len(store.get_many(keys)) == len(keys)
+    store.recover_server(full)
+    assert (store.get(first), store.get(second)) == ("together", "together")
+    store.check_invariants()

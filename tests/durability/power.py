@@ -59,9 +59,18 @@ class SyncedLogs:
         """Return a copy of a data directory as a loss of power might leave it now."""
         copy_of(directory, place)
         for log in sorted(place.rglob("*.log")):
-            synced = self._lengths.get(directory / log.relative_to(place), 0)
-            _spoil(log, synced, source)
+            _spoil(log, self._synced(directory / log.relative_to(place)), source)
         return place
+
+    def image_without(self, server_id: str, directory: Path, place: Path) -> Path:
+        """Return a copy in which one server has lost what was not synced, and nobody else."""
+        copy_of(directory, place)
+        for log in (place / "servers" / server_id).glob("*.log"):
+            os.truncate(log, self._synced(directory / log.relative_to(place)))
+        return place
+
+    def _synced(self, log: Path) -> int:
+        return self._lengths.get(log, 0)
 
 
 def _spoil(log: Path, synced: int, source: random.Random) -> None:

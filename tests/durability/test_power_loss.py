@@ -173,6 +173,32 @@ def test_what_was_synced_survives_a_loss_of_power(place: Path, replicas: int, sy
         lose_power(place / str(seed), seed, replicas, sync, LOOKED_AT)
 
 
+def test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was(place: Path) -> None:
+    clock = ManualClock()
+    logs = SyncedLogs(lambda _: None)
+
+    def sync() -> None:
+        clock.advance(1.5)
+        store.maintain()
+
+    with logs.noted():
+        store = opened(place / "data", 3, clock=clock)
+        for server_id in SERVERS[:3]:
+            store.add_server(server_id)
+        store.set("key", "value")
+        sync()
+        store.crash_server("s1")
+        store.remove("key")
+        sync()
+        store.recover_server("s1")  # it learns of the removal, and all forget that it was one
+        image = logs.image_without("s1", place / "data", place / "image")
+        abandon(store)
+    again = opened(image)
+    assert again.get("key") is None
+    again.check_invariants()
+    abandon(again)
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize("seed", range(100, 125))

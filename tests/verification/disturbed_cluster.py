@@ -7,6 +7,9 @@ nothing is lost while a replica survives. With one replica none does.
 import random
 import threading
 import time
+from pathlib import Path
+
+import pytest
 
 from core import FaultInjector, KeyValueStore, MigrationFailedError
 from core.cluster.shards import YieldPoint
@@ -30,18 +33,24 @@ class DisturbedCluster:
         changes: how many joins, leaves, crashes, recoveries and partitions were begun.
     """
 
-    def __init__(self, seed: int, factor: int, yield_point: YieldPoint) -> None:
+    def __init__(
+        self, seed: int, factor: int, yield_point: YieldPoint, data_dir: Path | None = None
+    ) -> None:
         self.seed = seed
         self.factor = factor
         self._faults = FaultInjector()
         self.changes = 0
-        self.store = KeyValueStore(
-            6,
-            replication_factor=factor,
-            hash_function=few_stripes,
-            faults=self._faults,
-            yield_point=yield_point,
-        )
+        with pytest.MonkeyPatch.context() as patch:
+            if data_dir is not None:  # it takes no other
+                patch.setattr("core.store.murmur3", few_stripes)
+            self.store = KeyValueStore(
+                6,
+                data_dir=data_dir,
+                replication_factor=factor,
+                hash_function=few_stripes,
+                faults=self._faults,
+                yield_point=yield_point,
+            )
         for server_id in SERVERS:
             self.store.add_server(server_id)
 

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from core import KeyValueStore, QuorumError, ServerFailedError
 from tests.verification.disturbed_cluster import DisturbedCluster
@@ -38,11 +39,12 @@ class Session:
     count: int
     disturbed: bool
     yield_chance: float = 0.25
+    data_dir: Path | None = None
     histories: list[list[Operation]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
-        self._cluster = DisturbedCluster(self.seed, self.factor, self._yield)
+        self._cluster = DisturbedCluster(self.seed, self.factor, self._yield, self.data_dir)
         self.store = self._cluster.store
         self._begun = 0
         self._over = threading.Event()

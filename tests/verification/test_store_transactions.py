@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ SESSIONS = 6
 
 
 @contextmanager
-def disturbed(seed: int, factor: int) -> Iterator[DisturbedCluster]:
+def disturbed(seed: int, factor: int, data_dir: Path | None = None) -> Iterator[DisturbedCluster]:
     """Yield a cluster to which things happen, until the end of the block."""
     source = random.Random(seed)
 
@@ -43,7 +44,7 @@ def disturbed(seed: int, factor: int) -> Iterator[DisturbedCluster]:
         if source.random() < 0.2:
             time.sleep(0)
 
-    cluster = DisturbedCluster(seed, factor, come_in_between)
+    cluster = DisturbedCluster(seed, factor, come_in_between, data_dir)
     over = threading.Event()
     errors: list[BaseException] = []
 
@@ -107,11 +108,15 @@ def transfer(store: KeyValueStore, source: random.Random) -> bool:
 @pytest.mark.parametrize("session", range(SESSIONS))
 @pytest.mark.parametrize("factor", [1, 3])
 def test_the_sum_of_all_accounts_never_changes(factor: int, session: int) -> None:
+    move_money(factor, session)
+
+
+def move_money(factor: int, session: int, data_dir: Path | None = None) -> None:
     with replayable(session):
         reads: list[BalanceRead] = []
         moved: list[int] = []
         stamp = count().__next__
-        with disturbed(session, factor) as cluster:
+        with disturbed(session, factor, data_dir) as cluster:
             store = cluster.store
             in_threads(lambda _: _open_accounts(store), workers=1)
 
@@ -155,10 +160,14 @@ def _open_accounts(store: KeyValueStore) -> None:
 @pytest.mark.parametrize("session", range(SESSIONS))
 @pytest.mark.parametrize("factor", [1, 3])
 def test_lists_of_unique_integers_show_no_cycle(factor: int, session: int) -> None:
+    append_to_lists(factor, session)
+
+
+def append_to_lists(factor: int, session: int, data_dir: Path | None = None) -> None:
     with replayable(session):
         stamp, element = count().__next__, count(1).__next__
         done: list[Transaction] = []
-        with disturbed(session, factor) as cluster:
+        with disturbed(session, factor, data_dir) as cluster:
             store = cluster.store
 
             def work(number: int) -> None:
