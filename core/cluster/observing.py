@@ -63,7 +63,13 @@ class Observed:
         raise ObservingError
 
     def range_moves(
-        self, targets: Sequence[Replica], low: int, high: int, *, back: bool
+        self,
+        targets: Sequence[Replica],
+        low: int,
+        high: int,
+        *,
+        back: bool,
+        empty: bool = False,
     ) -> NoReturn:
         """Refuse."""
         raise ObservingError
