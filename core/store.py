@@ -474,6 +474,9 @@ class KeyValueStore(HotPath):
 
         Returns:
             How far it is; None if it is unknown, or neither down nor behind.
+
+        Raises:
+            ServerFailedError: its disk can't be opened or read. It is down as before.
         """
         self._refuse_if_observing()
         return self._failover.begin_recovery(server_id)

@@ -332,7 +332,11 @@ class Failover:
         """
         self._shards.replace_server(replica.server_id)
         if replica.durable is not None:
-            self._shards.discard_foreign(replica)
+            try:
+                self._shards.discard_foreign(replica)
+            except ServerFailedError:
+                replica.server.close()  # else nobody could open it the next time
+                raise
         replica.down = False
         if replica.durable is not None:
             for stripe in range(STRIPES):

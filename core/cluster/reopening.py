@@ -40,10 +40,7 @@ def reopen(
     ring, change = membership.ring, topology.change
     ring.restore(topology.weights, topology.epoch)
     _open_servers(disk, topology, shards)
-    moved = disk.journal.moved()
-    if change is None and moved:
-        # Its process ended between the two: they would be taken for moves of the next change.
-        disk.journal.forget_moves()
+    moved = _moves_of(change, disk.journal)
     _restore_routes(shards, ring, change, moved)
     pending = disk.journal.pending_commits()
     for _, entries in pending:
@@ -63,6 +60,15 @@ def reopen(
         replication.forget_tombstones()  # all who are concerned know them by now
     disk.journal.mark_unclean()
     membership.reopen(change, moved)
+
+
+def _moves_of(change: PendingChange | None, journal: Journal) -> list[tuple[int, int]]:
+    """Return the spans that a change has moved; forget those of a change that is over."""
+    moved = journal.moved()
+    if change is None and moved:
+        # Its process ended between the two: they would be taken for moves of the next change.
+        journal.forget_moves()
+    return moved
 
 
 def _open_servers(disk: OnDisk, topology: Topology, shards: Shards) -> None:

@@ -16,6 +16,7 @@ from core import (
     DiskTroubled,
     Entry,
     Fault,
+    FaultInjector,
     InvalidOptionError,
     Item,
     KeyValueStore,
@@ -27,6 +28,7 @@ from core import (
     RecoveryFinished,
     RocksDBServer,
     ServerCrashed,
+    ServerUnavailableError,
     StorageError,
     StoreClosedError,
 )
@@ -579,7 +581,7 @@ def test_nothing_old_comes_back_when_a_newer_value_expired_while_a_server_was_do
     again.check_invariants()
 
 
-def test_what_was_removed_stays_so_when_its_range_went_away_from_a_server_that_is_down_and_back(
+def test_what_was_removed_stays_so_when_its_range_went_away_and_came_back(
     opened: Open,
 ) -> None:
     store = filled(opened, 200, replication_factor=3, background=False)
@@ -696,4 +698,21 @@ def test_reads_go_on_where_a_part_of_a_transaction_can_not_be_written_yet(
         assert len(store.get_many(keys)) == len(keys)
     store.recover_server(full)
     assert (store.get(first), store.get(second)) == ("together", "together")
+    store.check_invariants()
+
+
+def test_a_server_that_could_not_be_brought_back_can_be_the_next_time(opened: Open) -> None:
+    faults = FaultInjector()
+    store = filled(opened, 20, replication_factor=3, background=False, faults=faults)
+    store.add_server("delta")  # so that there is something that is not bravo's
+    store.crash_server("bravo")
+    store.set("key 1", "newer")
+    faults.partition("bravo")
+    with pytest.raises(ServerUnavailableError):
+        store.recover_server("bravo")
+    opened_in_vain = store._shards.replicas["bravo"].server  # as a traceback would keep it
+    faults.heal("bravo")
+    assert opened_in_vain.server_id == "bravo"
+    assert store.recover_server("bravo")
+    assert store.get("key 1", read_level="all") == "newer"
     store.check_invariants()

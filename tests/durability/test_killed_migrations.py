@@ -132,6 +132,10 @@ def go_on(image: Image) -> None:
 def test_a_change_that_was_killed_at_any_step_can_be_gone_on_with(
     place: Path, replicas: int, change: str, cancelled: bool
 ) -> None:
+    kill_at_every_step(place, replicas, change, cancelled=cancelled)
+
+
+def kill_at_every_step(place: Path, replicas: int, change: str, *, cancelled: bool) -> None:
     recording = Recording(place, replicas)
     images = recording.run(CHANGES[change], cancelled_after=2 if cancelled else None)
     steps = {image.step for image in images}

@@ -9,8 +9,20 @@ import pytest
 
 from core.ring import position_of
 from core.servers.memory_server import MemoryServer
-from tests.core import test_partial_failures, test_replication, test_transactions
+from tests.core import (
+    test_durable_store,
+    test_partial_failures,
+    test_replication,
+    test_transactions,
+)
 from tests.core.servers.test_memory_server import TestMemoryServer
+from tests.durability.test_killed_migrations import kill_at_every_step
+from tests.durability.test_power_loss import (
+    LOOKED_AT,
+    SOAK_LOOKED_AT,
+    lose_power,
+    test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was,
+)
 from tests.mutants import catching
 from tests.mutants.catching import Catcher
 from tests.mutants.rewriting import rewrite
@@ -46,6 +58,14 @@ def simulated(
 ) -> Mutant:
     """Return a mutant that the simulation catches."""
     return Mutant(name, breaks, "simulation", catching.simulation(seeds), target, pieces)
+
+
+def on_disk(
+    name: str, breaks: str, target: str, *pieces: tuple[str, str], seeds: int = 100
+) -> Mutant:
+    """Return a mutant that the simulation on disk catches."""
+    catcher = catching.durable_simulation(seeds)
+    return Mutant(name, breaks, "simulation on disk", catcher, target, pieces)
 
 
 # Pieces of the core that are exchanged, where they are long.
@@ -280,6 +300,74 @@ MUTANTS = (
         ),
         "cluster.replication:Replication._miss_locked",
         (("keep=keep", "keep=False"),),
+    ),
+    Mutant(
+        "a move is noted before its copies are on the disk",
+        "a range is given to a server that has lost it with the power",
+        "test_what_was_synced_survives_a_loss_of_power",
+        catching.on_disk(lambda place: lose_power(place, 0, 1, "everysec", LOOKED_AT)),
+        "cluster.persistence:OnDisk.range_moves",
+        (("replica.durable.sync()", "pass"),),
+    ),
+    Mutant(
+        "a transaction that was cut off is not finished",
+        "half of a transaction is there after a loss of power",
+        "test_what_was_synced_survives_a_loss_of_power",
+        catching.on_disk(lambda place: lose_power(place, 0, 3, "always", SOAK_LOOKED_AT)),
+        "cluster.reopening:_apply",
+        (("for entry in entries:", "for entry in ():"),),
+    ),
+    Mutant(
+        "removals are forgotten before all disks know them",
+        "a removed key returns after a loss of power",
+        "test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was",
+        catching.on_disk(test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was),
+        "cluster.replication:Replication._forget_tombstones_locked",
+        (("replica.durable.sync()", "pass"),),
+    ),
+    Mutant(
+        "moves outlive their change",
+        "ranges count as moved that were not, and their keys are discarded",
+        "test_a_change_that_was_killed_at_any_step_can_be_gone_on_with",
+        catching.on_disk(lambda place: kill_at_every_step(place, 1, "leave", cancelled=False)),
+        "cluster.reopening:_moves_of",
+        (("if change is None and moved:", "if False:"),),
+    ),
+    on_disk(
+        "versions are not put aside",
+        "a write after a restart is taken for an old one",
+        "cluster.persistence:ReservedVersions.__next__",
+        ("self._journal.reserve_versions(limit)", "pass"),
+    ),
+    Mutant(
+        "what a killed process left on a server stays there",
+        "keys lie on servers that they do not belong to",
+        "test_a_change_that_was_killed_at_any_step_can_be_gone_on_with",
+        catching.on_disk(lambda place: kill_at_every_step(place, 1, "leave", cancelled=False)),
+        "cluster.shards:Shards.discard_foreign",
+        (("replica.server.discard(segment.low, segment.high)", "pass"),),
+    ),
+    on_disk(
+        "replicas that differ after a kill stay so",
+        "a key has several values",
+        "cluster.reopening:_make_equal",
+        ("server.apply_many(list(newest.values()))", "pass"),
+    ),
+    on_disk(
+        "the mark of a counted server stays",
+        "wrong counts after a kill",
+        "servers.rocksdb_server:RocksDBServer._make_writable_locked",
+        ("if self._clean:", "if False:"),
+    ),
+    Mutant(
+        "a removal is not remembered while a server is down",
+        "a removed key returns with the server",
+        "test_what_was_removed_stays_so_when_its_range_went_away_and_came_back",
+        catching.opening(
+            test_durable_store.test_what_was_removed_stays_so_when_its_range_went_away_and_came_back
+        ),
+        "cluster.persistence:OnDisk.old_may_return",
+        (("return self._left_noted or any(", "return False and any("),),
     ),
 )
 

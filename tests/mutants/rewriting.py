@@ -7,6 +7,7 @@ at again.
 
 import importlib
 import inspect
+from textwrap import dedent
 from types import ModuleType
 
 import pytest
@@ -20,14 +21,17 @@ def rewrite(patch: pytest.MonkeyPatch, target: str, *pieces: tuple[str, str]) ->
 
     Args:
         patch: takes the change back at the end of the test.
-        target: module, class and method, as ``cluster.replication:Replication.write_locked``.
+        target: module, class and method, as ``cluster.replication:Replication.write_locked``; or
+            module and function.
         pieces: each with what takes its place; it must occur once.
     """
     path, _, name = target.partition(":")
-    class_name, _, method_name = name.partition(".")
+    class_name, _, method_name = name.rpartition(".")
     importlib.import_module(f"core.{path}")
     for library in (core, COARSE):
-        owner = getattr(_module(library, path), class_name)
+        owner: object = _module(library, path)
+        if class_name:
+            owner = getattr(owner, class_name)
         method = inspect.getattr_static(owner, method_name)
         function = inspect.unwrap(getattr(method, "__func__", method))
         source = inspect.getsource(function)
@@ -35,7 +39,7 @@ def rewrite(patch: pytest.MonkeyPatch, target: str, *pieces: tuple[str, str]) ->
             assert source.count(piece) == 1, f"{piece!r} is {source.count(piece)} times in {target}"
             source = source.replace(piece, other)
         made: dict[str, object] = {}
-        code = compile(f"if True:\n{source}", f"<mutant of {target}>", "exec")
+        code = compile(dedent(source), f"<mutant of {target}>", "exec")
         exec(code, function.__globals__, made)  # noqa: S102
         patch.setattr(owner, method_name, made[method_name])
 

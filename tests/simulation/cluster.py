@@ -24,6 +24,7 @@ class Cluster:
         keys_lost: how many keys were lost in crashes so far.
         trouble: how much goes wrong: some seeds are quiet, so that long chains of good steps are
             met too.
+        may_force: whether servers are removed though keys go with them.
 
     Args:
         seed: of everything that happens.
@@ -45,15 +46,10 @@ class Cluster:
         self.position_of: Callable[[str], int] = lambda key: (
             hash_key(key) % positions * ((1 << 32) // positions)
         )
-        self.store = core.KeyValueStore(
-            self.random.randint(2, 6),
-            replication_factor=self.replication_factor,
-            clock=self.clock,
-            faults=self.faults,
-            hash_function=lambda text, seed, signed: self.position_of(text.decode()),
-            hints_kept=self.random.choice((0, 1, 3, 10_000)),
-            background=False,
-        )
+        self.hash_function = lambda text, seed, signed: self.position_of(text.decode())
+        self.vnodes = self.random.randint(2, 6)
+        self.hints_kept = self.random.choice((0, 1, 3, 10_000))
+        self.store: Any = self._open_store()
         self.shards = self.store._shards
         self.level: Any = core.Level
         self.model = {f"key-{number}": Register() for number in range(self.random.randint(4, 14))}
@@ -63,8 +59,21 @@ class Cluster:
         self._began: int = self.now
         self.keys_lost = 0
         self.trouble = self.random.choice((0.0, 0.5, 1.0, 2.0))
+        self.may_force = True
         for server_id in SERVERS[: self.random.randint(1, 4)]:
             self.store.add_server(server_id, self.random.choice((0.5, 1.0, 2.0)))
+
+    def _open_store(self, **options: object) -> Any:
+        return self.core.KeyValueStore(
+            self.vnodes,
+            replication_factor=self.replication_factor,
+            clock=self.clock,
+            faults=self.faults,
+            hash_function=self.hash_function,
+            hints_kept=self.hints_kept,
+            background=False,
+            **options,
+        )
 
     def _note(self, text: object) -> None:
         self.trace[-1] += f" {text}"
