@@ -193,7 +193,8 @@ def test_no_key_is_missing_while_another_thread_moves_them(tmp_path: Path) -> No
         ended = threading.Event()
 
         def move() -> None:
-            store.add_server("delta")
+            migration = store.commit(store.plan_add_server("delta"), keys_per_second=100)
+            migration.wait()
             ended.set()
 
         mover = threading.Thread(target=move)
