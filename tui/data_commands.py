@@ -34,13 +34,18 @@ _LONGEST_ESCAPE = 10
 _KEYS_A_STEP = 500
 
 _STATUS_HELP = f"""\
-Exit status: 0 done; {{no}}; 2 wrong arguments;
-{DIRECTORY_REFUSED} the data directory can't be used (in use, refused, damaged, not there);
-{OPERATION_FAILED} something in it failed (a full disk, a corrupt record)."""
+2 wrong arguments; {DIRECTORY_REFUSED} the data directory can't be used (in use, refused,
+damaged, not there); {OPERATION_FAILED} something in it failed (a full disk, a corrupt record)."""
 
 
-def _epilog(no: str) -> str:
-    return "\b\n" + _STATUS_HELP.format(no=no)
+def _epilog(no: str = "") -> str:
+    """Return what the exit statuses of a command are.
+
+    Args:
+        no: what 1 means, if it means something.
+    """
+    first = f"Exit status: 0 done; 1 {no};" if no else "Exit status: 0 done;"
+    return f"\b\n{first}\n{_STATUS_HELP}"
 
 
 @click.command(
@@ -51,7 +56,7 @@ Print the value of a key of a data directory.
 To a pipe or a file it goes as it is, bytes too, and without a line end; on a terminal its control
 characters are spelled out.
 """,
-    epilog=_epilog("1 there is no such key"),
+    epilog=_epilog("there is no such key"),
 )
 @click.argument("key")
 @data_option(required=True)
@@ -74,7 +79,7 @@ Store a value under a key of a data directory.
 
 When it returns, the value is on the disk and survives a loss of power.
 """,
-    epilog=_epilog("1 is not used"),
+    epilog=_epilog(),
 )
 @click.argument("key")
 @click.argument("value")
@@ -98,7 +103,7 @@ Examples:
   ringtop rm user:1 --data DIR
   ringtop rm --prefix load: --data DIR    what loads have left
 """,
-    epilog=_epilog("1 there is no such key (with --prefix: 0)"),
+    epilog=_epilog("there is no such key (with --prefix: 0)"),
 )
 @click.argument("key", required=False)
 @click.option("--prefix", metavar="P", help="Remove all keys that begin with this.")
@@ -135,7 +140,7 @@ List the keys of a data directory, one a line, in the order of the ring.
 To a pipe or a file they go as they are. A key may have a line end in it: `ringtop export` keeps
 such keys apart.
 """,
-    epilog=_epilog("1 is not used"),
+    epilog=_epilog(),
 )
 @click.option("--prefix", default="", metavar="P", help="Only keys that begin with this.")
 @click.option("--limit", type=click.IntRange(0), metavar="N", help="At most so many.")
@@ -163,7 +168,7 @@ Look for records that are corrupt, on the wrong server, lacking on one, or diffe
 With --repair, each is given its newest sound copy from another replica, and what lies on a wrong
 server is removed there. What has no other replica can't be repaired: store it again, or remove it.
 """,
-    epilog=_epilog("1 something is wrong and was not repaired")
+    epilog=_epilog("something is wrong and was not repaired")
     + f"\n\n\b\nFields of --json:\n{DOCTOR_FIELDS}\n",
 )
 @click.option("--repair", is_flag=True, help="Put right what can be.")
@@ -195,14 +200,15 @@ def doctor(context: click.Context, *, repair: bool, as_json: bool, data: str, ob
 Write all keys of a data directory with their values as lines of JSON, to FILE or standard output.
 
 \b
-A line is {"key": ..., "value": ...}, or {"key": ..., "base64": ...} where the value is bytes. A key
-that expires also has "expires_at_ms", milliseconds since 1970-01-01 UTC.
+A line is {"key": ..., "value": ...}, or {"key": ..., "base64": ...}
+where the value is bytes. A key that expires also has "expires_at_ms",
+milliseconds since 1970-01-01 UTC.
 
 FILE is written beside its place and takes it when it is whole: an export that fails leaves the one
 before. Memory is bounded, whatever there is to write. A corrupt record is left out, and the exit
 status says so.
 """,
-    epilog=_epilog("1 some records were left out"),
+    epilog=_epilog("some records were left out"),
 )
 @click.argument("file", default=STANDARD_STREAM)
 @click.option("--prefix", default="", metavar="P", help="Only keys that begin with this.")
@@ -238,15 +244,19 @@ def export(*, file: str, prefix: str, data: str, observe: bool) -> int:
     "import",
     short_help="Read keys and values from lines of JSON.",
     help="""\
-Store the keys and values of lines of JSON, as `ringtop export` writes them, from FILE or standard
-input.
+Store the keys and values of lines of JSON, from FILE or standard input.
+
+\b
+A line is {"key": ..., "value": ...}, or {"key": ..., "base64": ...}
+where the value is bytes. "expires_at_ms" may be there too, the time at
+which the key expires, in milliseconds since 1970-01-01 UTC.
 
 A key that is there gets the new value. A line that is no record is told with its number and left
 out; the others are stored all the same, and the exit status is 1. With --strict the first such line
 ends it; the lines before it are stored. What has expired since the export is left out. Memory is
 bounded by the longest line.
 """,
-    epilog=_epilog("1 there were bad lines"),
+    epilog=_epilog("there were bad lines"),
 )
 @click.argument("file", default=STANDARD_STREAM)
 @click.option("--strict", is_flag=True, help="End at the first line that is no record.")

@@ -5,7 +5,7 @@ Nothing here imports the storage engine: the store does that when a directory is
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -28,6 +28,7 @@ from core.servers.rocksdb_server import SyncMode
 from core.store import KeyValueStore
 from tui.arguments import ServerSpec, arguments_checked_by_core
 from tui.formatting import counted
+from tui.progress import shown_if_slow
 from tui.server_names import server_names
 
 # Exit statuses, beside those that all commands have: 0, 1 and 2.
@@ -112,7 +113,7 @@ def opened_or_made(
         OperationFailedError: an error of the store went through, or it could not be closed.
         UnusableDirectoryError: it can't be opened or made.
     """
-    with _refusals_told():
+    with _refusals_told(), _told_if_slow(path):
         if known_topology(path) is None:
             make_directory(path, wishes)
         store = KeyValueStore(
@@ -139,7 +140,7 @@ def opened_to_observe(path: str, consistency: Consistency) -> Iterator[KeyValueS
         OperationFailedError: an error of the store went through.
         UnusableDirectoryError: it can't be read, or is not there.
     """
-    with _refusals_told():
+    with _refusals_told(), _told_if_slow(path):
         store = observed(path, consistency)
     with _closed_at_the_end(store):
         yield store
@@ -162,7 +163,7 @@ def opened(path: str, *, observe: bool = False) -> Iterator[KeyValueStore]:
             f"there is no data directory {quoted(path, _PATH_CHARACTERS)}: "
             "ringtop --data DIR --once makes one"
         )
-    with _refusals_told():
+    with _refusals_told(), _told_if_slow(path):
         store = KeyValueStore(data_dir=path, observe=observe)
     with _closed_at_the_end(store):
         yield store
@@ -199,6 +200,11 @@ def _closed_at_the_end(store: KeyValueStore) -> Iterator[None]:
         raise click.UsageError(str(error), click.get_current_context()) from error
     except StoreError as error:
         raise OperationFailedError(str(error)) from error
+
+
+def _told_if_slow(path: str) -> AbstractContextManager[None]:
+    """Show what takes long: after a kill, all records are compared and counted."""
+    return shown_if_slow(f"Opening {quoted(path, _PATH_CHARACTERS)}")
 
 
 @contextmanager

@@ -4,8 +4,11 @@ Nothing is left of it in the end.
 """
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+_SLOW_SECONDS = 0.7
 
 # Says how much is done, in whatever unit the total was given in, and what to write beside it.
 Advance = Callable[[float, str], None]
@@ -40,6 +43,33 @@ def shown_progress(what: str, total: float | None = None) -> Iterator[Advance]:
             progress.update(task, completed=done, beside=beside)
 
         yield advance
+
+
+@contextmanager
+def shown_if_slow(what: str, after: float = _SLOW_SECONDS) -> Iterator[None]:
+    """Show on a terminal that something goes on, once it has for a while; elsewhere do nothing.
+
+    Args:
+        what: what is going on, in safe characters.
+        after: seconds; what ends before would only flicker.
+    """
+    if sys.stderr is None or not sys.stderr.isatty():
+        yield
+        return
+    ended = threading.Event()
+
+    def show() -> None:
+        if not ended.wait(after):
+            with shown_progress(what):
+                ended.wait()
+
+    thread = threading.Thread(target=show, name="ringtop-progress", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def unseen(done: float, beside: str) -> None:

@@ -356,7 +356,8 @@ class StoreGateway:
     @property
     def load_left_keys(self) -> bool:
         """Whether the load has written into a data directory since what it wrote was removed."""
-        return self._load_wrote and self._store.snapshot().storage is not None
+        # Not asked of the store: the screen must not wait for it.
+        return self._load_wrote and self._view is not None and self._view.storage is not None
 
     def count_load_keys(self) -> int:
         """Return how many keys loads have left in the store. O(keys)."""

@@ -291,15 +291,19 @@ class Journal:
 
     # Moves of a migration
 
-    def note_move(self, low: int, high: int, *, back: bool) -> None:
+    def note_move(self, low: int, high: int, *, back: bool, empty: bool = False) -> None:
         """Note that the positions `low` to `high` were flipped; or flipped back. Durable.
+
+        Where they are empty, it is durable only if every write is: with what is written there
+        later, this too is lost.
 
         Raises:
             InvalidOptionError: it is no span of the ring.
         """
         if not 0 <= low <= high <= LAST_POSITION:
             raise InvalidOptionError(f"{low:,} to {high:,} is no span of the ring")
-        self._note(MOVE, encode_move(Move(low, high, back)), durable=True)
+        durable = self._always or not empty
+        self._note(MOVE, encode_move(Move(low, high, back)), durable=durable)
 
     def moved(self) -> list[tuple[int, int]]:
         """Return first and last position of each span that is flipped; merged and sorted.

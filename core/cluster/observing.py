@@ -63,7 +63,13 @@ class Observed:
         raise ObservingError
 
     def range_moves(
-        self, targets: Sequence[Replica], low: int, high: int, *, back: bool
+        self,
+        targets: Sequence[Replica],
+        low: int,
+        high: int,
+        *,
+        back: bool,
+        empty: bool = False,
     ) -> NoReturn:
         """Refuse."""
         raise ObservingError
@@ -132,17 +138,9 @@ def look(
         ServerFailedError: a server can't be read.
         CorruptJournalError: the journal is damaged.
     """
+    topology, moved = _open_servers(observed, topology, shards)
     ring, change = membership.ring, topology.change
     ring.restore(topology.weights, topology.epoch)
-    for server_id in _givers_first(topology):
-        shards.open_server(server_id)
-    moved: list[tuple[int, int]] = []
-    if change is not None:
-        moved = moves_in(observed.directory.journal_path)
-        servers = [replica.server for replica in shards.replicas.values()]
-        everywhere = [server for server in servers if isinstance(server, ObservedServer)]
-        for server in everywhere:
-            server.look_beside(everywhere)
     before, replicas = ring.view, shards.replication_factor
     with shards.all_stripes():
         shards.routing.follow(before, replicas)
@@ -155,6 +153,34 @@ def look(
         for stripe in range(STRIPES):
             replication.recount_locked(stripe)
     membership.reopen(change, moved)
+
+
+def _open_servers(
+    observed: Observed, topology: Topology, shards: Shards
+) -> tuple[Topology, list[tuple[int, int]]]:
+    """Open the servers; return the topology that holds for them, and the spans that have moved.
+
+    What was opened before a membership change began, and what after it, do not go together: then
+    all of them are opened again.
+    """
+    for attempt in range(_ATTEMPTS):
+        for server_id in _givers_first(topology):
+            shards.open_server(server_id)
+        moved: list[tuple[int, int]] = []
+        if topology.change is not None:
+            moved = moves_in(observed.directory.journal_path)
+        latest = observed.directory.read_topology() or topology
+        if latest == topology or attempt == _ATTEMPTS - 1:
+            break
+        topology = latest
+        for server_id in list(shards.replicas):
+            shards.replicas.pop(server_id).server.close()
+    if topology.change is not None:
+        servers = [replica.server for replica in shards.replicas.values()]
+        everywhere = [server for server in servers if isinstance(server, ObservedServer)]
+        for server in everywhere:
+            server.look_beside(everywhere)
+    return topology, moved
 
 
 def _givers_first(topology: Topology) -> list[str]:

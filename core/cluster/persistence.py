@@ -58,7 +58,15 @@ class Persistence(Protocol):
         """Write down that no change is under way, and who is in the ring."""
         ...
 
-    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
+    def range_moves(
+        self,
+        targets: Sequence[Replica],
+        low: int,
+        high: int,
+        *,
+        back: bool,
+        empty: bool = False,
+    ) -> None:
         """Put the copies on `targets` on the disk, then write down that the range has moved."""
         ...
 
@@ -87,7 +95,15 @@ class Ephemeral:
     def change_ended(self, view: RingView) -> None:
         """Nothing."""
 
-    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
+    def range_moves(
+        self,
+        targets: Sequence[Replica],
+        low: int,
+        high: int,
+        *,
+        back: bool,
+        empty: bool = False,
+    ) -> None:
         """Nothing."""
 
     def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
@@ -146,12 +162,20 @@ class OnDisk:
         self._write(view, None)
         self.journal.forget_moves()
 
-    def range_moves(self, targets: Sequence[Replica], low: int, high: int, *, back: bool) -> None:
+    def range_moves(
+        self,
+        targets: Sequence[Replica],
+        low: int,
+        high: int,
+        *,
+        back: bool,
+        empty: bool = False,
+    ) -> None:
         """Sync the targets, then note the move."""
         for replica in targets:
             if replica.durable is not None:
                 replica.durable.sync()
-        self.journal.note_move(low, high, back=back)
+        self.journal.note_move(low, high, back=back, empty=empty)
 
     @contextmanager
     def commit(self, entries: Sequence[Entry]) -> Iterator[None]:

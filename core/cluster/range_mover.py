@@ -99,7 +99,7 @@ class RangeMover:
         high = min(high, last_position_of(stripe))
         with self._shards.moving, self._held(stripe):
             if self._is_empty(old, new, stripe):
-                self._persistence.range_moves((), low, high, back=back)
+                self._persistence.range_moves((), low, high, back=back, empty=True)
                 self._flip(Segment(low, high, new), old, 0)
                 return MovedChunk(high, 0, None)
             source = self._source(old, stripe)

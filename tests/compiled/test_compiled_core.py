@@ -42,6 +42,14 @@ NOT_HERE = tuple(
         "test_more_keys_than_are_remembered_are_known_all_the_same",
     )
 )
+# Not compiled itself, but made from what is.
+OBSERVERS = tuple(
+    f"tests/core/test_observing.py::{name}"
+    for name in (
+        "test_all_that_was_acknowledged_is_seen_beside_the_holder",
+        "test_no_key_is_missing_while_keys_move[add-going on-2]",
+    )
+)
 # A few sessions of each kind; all of them run against the sources.
 HISTORIES = tuple(
     f"tests/verification/test_store_histories.py::{name}[{factor}-{session}]"
@@ -104,7 +112,16 @@ def test_every_module_is_compiled(compiled: Path) -> None:
 
 def test_the_tests_of_the_sources_pass(compiled: Path) -> None:
     output = run(
-        compiled, "-m", "pytest", "-q", "-p", "no:cacheprovider", *TESTS, *NOT_HERE, *HISTORIES
+        compiled,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        *TESTS,
+        *NOT_HERE,
+        *HISTORIES,
+        *OBSERVERS,
     )
     assert " passed" in output
 

@@ -226,7 +226,9 @@ def test_a_move_that_may_or_may_not_be_written_down_loses_no_write(opened: Open)
     positions = {key: store.explain(key).position for key in store.keys()}
     undecided: list[str] = []
 
-    def note_and_fail(self: object, low: int, high: int, *, back: bool) -> None:
+    def note_and_fail(
+        self: object, low: int, high: int, *, back: bool, empty: bool = False
+    ) -> None:
         note(self, low, high, back=back)
         undecided.extend(key for key, position in positions.items() if low <= position <= high)
         if undecided:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,7 @@ from core.servers.record_codec import disk_key_of
 from core.servers.rocksdb_server import RocksDBServer
 from tests.terminal import Terminal
 from tests.tui.command_line import RINGTOP, ROOT, Outcome, as_user, environment, inside
+from tui.data_commands import COMMANDS
 
 pytest.importorskip("rocksdict")
 
@@ -62,6 +64,18 @@ def one_line(outcome: Outcome) -> str:
     assert line.isprintable()
     assert line.startswith("ringtop: ")
     return line
+
+
+@pytest.mark.parametrize("command", [command.name for command in COMMANDS])
+def test_the_help_says_what_the_exit_statuses_are_and_fits_a_terminal(
+    capsys: Capture, command: str
+) -> None:
+    outcome = inside(capsys, command, "--help")
+    assert (outcome.status, outcome.messages) == (0, "")
+    assert outcome.output.isascii()
+    assert max(map(len, outcome.output.splitlines())) <= 80
+    assert "Exit status: 0 done;" in outcome.output
+    assert "--data DIR" in outcome.output
 
 
 # get, set, rm
@@ -397,6 +411,27 @@ def test_importing_and_exporting_takes_bounded_memory(data: Path) -> None:
         )
         peak = int(ended.stderr.decode().rsplit("peak ", 1)[1])
         assert peak < 400_000, f"{arguments} took {peak:,} KB"
+
+
+def test_a_disk_that_gets_full_ends_an_import_where_it_is(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    file = tmp_path / "large.jsonl"
+    with file.open("w") as lines:
+        for number in range(500):
+            lines.write(f'{{"key": "{number}", "value": "{"x" * 20_000}"}}\n')
+    limited = ["sh", "-c", 'ulimit -f 4000; exec "$@"', "sh", *RINGTOP, "import", str(file)]
+    ended = subprocess.run(
+        limited, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == FAILED, ended.stderr
+    assert len(ended.stderr.splitlines()) == 1
+    assert "make room" in ended.stderr
+    line = re.match(r"ringtop: line (\d+): alpha: ", ended.stderr)
+    assert line is not None
+    assert ended.stderr.endswith("the lines before are stored\n")
+    stored = set(inside(capsys, "keys").output.split())
+    assert stored == {str(number) for number in range(int(line[1]) - 1)}
 
 
 # doctor

@@ -235,3 +235,19 @@ def test_a_second_dashboard_is_refused_in_a_line_and_observes_when_asked(data: P
             terminal.wait_for("42 keys")
             terminal.press("q")
             assert terminal.wait_for_exit() == 0
+
+
+def test_what_takes_long_is_shown_on_a_terminal_and_leaves_nothing_there() -> None:
+    program = (
+        "import sys\n"
+        "from tui.progress import shown_if_slow\n"
+        "with shown_if_slow('Opening it', 0.01): sys.stdin.readline()\n"
+        "with shown_if_slow('Quick', 60): pass\n"
+        "print('done')"
+    )
+    with Terminal([sys.executable, "-c", program], environment={**environment()}) as terminal:
+        terminal.wait_for("Opening it")
+        terminal.press("\r")
+        assert terminal.wait_for_exit() == 0
+        assert "done" in terminal.screen.text
+        assert "Quick" not in terminal.screen.written
