@@ -98,12 +98,12 @@ def test_a_wrong_change_is_told_before_any_key_is_read(capsys: Capture, tmp_path
 
 @pytest.mark.parametrize("arguments", [["--once"], ["--json"], ["plan", "--add", "x"]])
 def test_a_file_that_cannot_be_read_is_one_line_and_status_2(
-    capsys: Capture, tmp_path: Path, arguments: list[str]
+    capsys: Capture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
-    missing = tmp_path / "missing"
-    outcome = inside(capsys, *arguments, "--keys-from", str(missing))
+    monkeypatch.chdir(tmp_path)
+    outcome = inside(capsys, *arguments, "--keys-from", "missing")
     assert outcome == Outcome(
-        2, "", f"ringtop: can't read keys from '{missing}': No such file or directory\n"
+        2, "", "ringtop: can't read keys from 'missing': No such file or directory\n"
     )
 
 
