@@ -74,7 +74,6 @@ COPY = "                self._copy(target, low, high, entries, removals)\n"
 FLIPPING = "self._flip(Segment(low, high, new), old, len(entries))\n"
 NOTING = "self._note(targets, low, high, back=back)\n"
 DISCARDING = "[self._discard(each, low, high) for each in {*old} - {*new}]\n"
-IF_BEHIND = "if not replica.current(stripe):\n                "
 
 MUTANTS = (
     Mutant(
@@ -135,7 +134,7 @@ MUTANTS = (
         "an acknowledged write lies on fewer servers than was promised",
         "cluster.replication:Replication._write_to_each_locked",
         ("if len(changes) < needed:", "if not changes:"),
-        ("if live < needed:", "if not live:"),
+        ("if live < needed and not owed:", "if not live:"),
     ),
     simulated(
         "a transaction does not validate what it read",
@@ -185,7 +184,7 @@ MUTANTS = (
         "a late hint outlives the sweeping of its key",
         "an expired record lies on one replica alone",
         "cluster.replication:Replication.remove_expired_locked",
-        (f"{IF_BEHIND}self._miss_locked(replica, gone)", f"{IF_BEHIND}pass"),
+        ("self._leave_hints_locked(route, gone, changes, dropped=drops)", "pass"),
     ),
     simulated(
         "a hint outlives the range it was for",
@@ -211,7 +210,7 @@ MUTANTS = (
             test_partial_failures.test_a_removal_is_remembered_until_every_replica_knows_it
         ),
         "cluster.replication:Replication._forget_tombstones_locked",
-        (("if all(replica.current(stripe) for replica in replicas):", "if True:"),),
+        (("if not all(replica.current(stripe) for replica in replicas) or", "if"),),
     ),
     Mutant(
         "an old tombstone is kept when its range is given away",
