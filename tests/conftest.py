@@ -18,7 +18,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # Servers on disk sync their logs all the time, for which a slow disk takes 10 ms: in memory their
 # tests take a third of the time. None of them shows that a disk keeps what it synced; what a loss
 # of power leaves is made by hand.
-_IN_MEMORY = "/dev/shm"
+_IN_MEMORY = "/dev/shm"  # noqa: S108  pytest makes a directory of its own there
 _BYTES_NEEDED = 4 << 30
 if os.access(_IN_MEMORY, os.W_OK) and shutil.disk_usage(_IN_MEMORY).free > _BYTES_NEEDED:
     os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", _IN_MEMORY)
