@@ -209,12 +209,12 @@ class Replication:
         # be taken for empty.
         known = [change for server_id, change in changes.items() if server_id in current]
         route.tally.keys += known[0] if known else entry.record[VALUE] is not None
-        if len(self._shards.current(route.owners, stripe)) < len(current):
+        missed = len(self._shards.current(route.owners, stripe)) < len(current)
+        # One that crashes at this moment has its routes made anew stripe by stripe.
+        crashing = route.reader is not None and not route.reader.current(stripe)
+        if missed or crashing:
             self._shards.routing.refresh(stripe)
             self._wake()
-        elif route.reader is not None and not route.reader.current(stripe):
-            # It crashes at this moment, and its routes are made anew one by one.
-            self._shards.routing.refresh(stripe)
         if len(changes) < needed:
             raise QuorumError(len(changes), needed, unknown=True)
 
