@@ -60,7 +60,8 @@ def read_servers(
     Raises:
         click.BadParameter: says what is wrong.
     """
-    if text.isdecimal():
+    # With a sign too: "-1" could be an id, but whoever types it means a number.
+    if text.removeprefix("-").isdecimal():
         # Cut, because Python does not read a number of any length.
         count = int(text[:10])
         if not 1 <= count <= _MOST_SERVERS:
@@ -133,6 +134,19 @@ def read_rate(context: click.Context, option: click.Parameter, text: str) -> flo
             f"to {MAX_OPERATIONS_PER_SECOND:,.0f}"
         )
     return rate
+
+
+def read_finite(
+    context: click.Context, option: click.Parameter, number: float | None
+) -> float | None:
+    """Return a number that lies within limits, for click takes ``nan`` to lie within any.
+
+    Raises:
+        click.BadParameter: it is not a number, or there is no end to it.
+    """
+    if number is not None and not math.isfinite(number):
+        raise click.BadParameter(f"'{number}' is not a finite number")
+    return number
 
 
 def read_bindings(
@@ -355,6 +369,7 @@ def dashboard_options(command: Command) -> Command:
     refresh = click.option(
         "--refresh",
         type=click.FloatRange(0.05, 60),
+        callback=read_finite,
         default=0.5,
         show_default=True,
         metavar="S",
@@ -363,6 +378,7 @@ def dashboard_options(command: Command) -> Command:
     keys_per_second = click.option(
         "--keys-per-second",
         type=click.FloatRange(0, min_open=True),
+        callback=read_finite,
         metavar="N",
         help="How many keys to move at most when servers change, so that it can be watched.",
     )

@@ -35,6 +35,7 @@ from tui.arguments import (
     load_options,
     observe_option,
     own_keys_options,
+    read_finite,
     read_server_id,
     ring_options,
     sync_option,
@@ -393,6 +394,7 @@ Fields of --faults --json:
 @click.option(
     "--seconds",
     type=click.FloatRange(0, _LONGEST_BENCH_SECONDS, min_open=True),
+    callback=read_finite,
     metavar="S",
     help=f"How long to run.  [default: {_BENCH_SECONDS:g}, but for --operations]",
 )

@@ -4,6 +4,7 @@ A migration is a sequence of range moves (see `range_mover`). Between two of the
 or cancelled, which moves the ranges that were flipped back; after one that failed it pauses itself.
 """
 
+import math
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -123,7 +124,7 @@ class Migration:
         background: bool = True,
     ) -> None:
         if keys_per_second is not None and (
-            not isinstance(keys_per_second, int | float) or not keys_per_second > 0
+            not isinstance(keys_per_second, int | float) or not 0 < keys_per_second < math.inf
         ):
             raise InvalidOptionError("keys_per_second must be above 0, or None for no limit")
         self.plan = plan

@@ -255,7 +255,7 @@ def test_the_rate_and_the_time_left_of_a_cancelled_one_are_those_of_the_way_back
     assert back.keys_per_second == pytest.approx((back.keys_moved - there.keys_moved) / 10)
 
 
-@pytest.mark.parametrize("limit", [0, -5, float("nan"), "5"])
+@pytest.mark.parametrize("limit", [0, -5, float("nan"), float("inf"), "5"])
 def test_a_limit_that_is_none_is_refused(limit: Any) -> None:
     store = store_with()
     plan = store.plan_add_server("echo")
