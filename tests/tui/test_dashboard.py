@@ -14,7 +14,7 @@ from textual.worker import WorkerFailed
 from core import InvalidOptionError, KeyValueStore, LoadGenerator, Plan
 from core.errors import StoreError
 from tests.support import store_with
-from tests.tui.piloting import NORMAL, Driven, driving, run
+from tests.tui.piloting import NORMAL, Driven, driving, run, settle
 from tests.tui.scenes import Scene
 from tui.actions import ACTIONS, PANELS
 from tui.app import RingtopApp
@@ -83,6 +83,32 @@ def test_when_the_selected_server_is_gone_its_neighbour_is_selected() -> None:
             assert driven.selected is None
             await driven.press("down", "d")
             assert driven.messages == ["There is no server to remove."]
+
+    run(drive())
+
+
+def test_what_is_selected_follows_the_store_while_it_is_not_seen() -> None:
+    async def drive() -> None:
+        async with driving() as driven:
+            await driven.press("6", "m")
+            driven.scene.store.remove_server("alpha")
+            driven.app.request_frame()
+            assert driven.selected == "bravo"
+            await driven.press("d")
+            assert isinstance(driven.app.screen, RemoveServerDialog)
+            assert "Remove bravo" in driven.text("#plan")
+
+    run(drive())
+
+
+def test_where_it_is_too_small_from_the_beginning_a_server_is_selected() -> None:
+    async def drive() -> None:
+        scene = Scene(keys=10, vnodes=5, loaded=False)
+        app = scene.app(live=False)
+        async with app.run_test(size=(50, 20), notifications=True) as pilot:
+            await settle(pilot)
+            assert app.get_default_screen().servers.selected == "alpha"
+        scene.close()
 
     run(drive())
 
@@ -213,6 +239,21 @@ def test_the_weight_that_was_typed_is_planned_and_carried_out() -> None:
             migration = driven.scene.store.migration
             assert migration is None or migration.wait(30)
             assert driven.scene.store.snapshot().view.weights["echo"] == 2.5
+
+    run(drive())
+
+
+def test_what_is_typed_takes_the_place_of_what_was_suggested() -> None:
+    async def drive() -> None:
+        async with driving() as driven:
+            await driven.press("a")
+            await driven.type("node-7")
+            await driven.press("tab")
+            await driven.type("2.5")
+            assert "Add node-7 (weight 2.5):" in driven.text("#plan")
+            await driven.press("shift+tab", "end")
+            await driven.type("0")
+            assert "Add node-70 (weight 2.5):" in driven.text("#plan")
 
     run(drive())
 

@@ -45,10 +45,10 @@ class AddServerDialog(PlanDialog[Addition]):
         """Lay out the id and the weight."""
         with Horizontal(classes="field"):
             yield Label("Id")
-            yield SafeInput(self._suggested, id="server-id")
+            yield SafeInput(self._suggested, id="server-id", select_on_focus=True)
         with Horizontal(classes="field", id="weight-field"):
             yield Label("Weight")
-            yield SafeInput("1", id="weight")
+            yield SafeInput("1", id="weight", select_on_focus=True)
 
     def change(self) -> Addition:
         """Return the server as it is typed now.

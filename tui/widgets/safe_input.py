@@ -19,6 +19,13 @@ class SafeInput(Input, inherit_bindings=False):
 
     Textual's own input gets letters by its queue, and backspace or enter by way of the app's: typed
     in one burst, ``ab``, backspace, ``c`` would leave ``ab``. Here all of them act at once.
+
+    Args:
+        value: what is there at first.
+        placeholder: what is shown while nothing is there.
+        id: the widget's.
+        select_on_focus: whether what is there is selected when the user comes to it by key, so that
+            what is typed takes its place.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -30,8 +37,15 @@ class SafeInput(Input, inherit_bindings=False):
     class LeftOut(Message):
         """Something that was pasted can't be shown and was left out."""
 
-    def __init__(self, value: str = "", *, placeholder: str = "", id: str | None = None) -> None:  # noqa: A002 - Textual's name
-        super().__init__(value, placeholder=placeholder, id=id, select_on_focus=False)
+    def __init__(
+        self,
+        value: str = "",
+        *,
+        placeholder: str = "",
+        id: str | None = None,  # noqa: A002 - Textual's name
+        select_on_focus: bool = False,
+    ) -> None:
+        super().__init__(value, placeholder=placeholder, id=id, select_on_focus=select_on_focus)
         self.cursor_blink = False
 
     def _forward_event(self, event: events.Event) -> None:

@@ -43,14 +43,15 @@ class ServersPanel(Panel[ServerRow | str]):
         self._title = panel_title("servers")
         self.rows: tuple[ServerRow, ...] = ()
 
+    def show(self, frame: Frame) -> None:
+        """Show another moment; where there is no room, its servers can be selected all the same."""
+        super().show(frame)
+        self._take_rows(frame)
+
     def lines(self, frame: Frame, width: int, height: int) -> Sequence[ServerRow | str]:
         """Return a line for the titles and one for each server."""
-        rows = sort_rows(
-            frame.view.servers, self.sorting.column, descending=self.sorting.descending
-        )
-        self._keep_selection(rows)
+        rows = self._take_rows(frame)
         self._say_where(frame, width)
-        self.rows = rows
         layout = lay_out(rows, self.sorting, width)
         if layout != self._layout:
             self._layout = layout
@@ -129,6 +130,14 @@ class ServersPanel(Panel[ServerRow | str]):
         self.sorting = sorting
         self.redraw_all()
         self._show_selection()
+
+    def _take_rows(self, frame: Frame) -> tuple[ServerRow, ...]:
+        rows = sort_rows(
+            frame.view.servers, self.sorting.column, descending=self.sorting.descending
+        )
+        self._keep_selection(rows)
+        self.rows = rows
+        return rows
 
     def _say_where(self, frame: Frame, width: int) -> None:
         """Say in the title where the servers keep their data, if that is on a disk."""
