@@ -100,7 +100,7 @@ class LastServerError(StoreError):
 
     def __init__(self, server_id: str, keys: int) -> None:
         super().__init__(
-            f"{server_id} is the last server and holds {keys:,} keys: "
+            f"{server_id} is the last server and holds {_keys(keys)}: "
             "add another server first, or clear the store"
         )
         self.server_id = server_id
@@ -324,7 +324,8 @@ class DataLossError(StoreError):
 
     def __init__(self, server_id: str, keys: int) -> None:
         super().__init__(
-            f"{keys:,} keys of {server_id} have no other replica and would be lost: "
+            f"{_keys(keys)} of {server_id} {'has' if keys == 1 else 'have'} no other replica and "
+            "would be lost: "
             "recover it first, or force its removal"
         )
         self.server_id = server_id
@@ -363,3 +364,7 @@ class StoreClosedError(StoreError):
 
     def __init__(self) -> None:
         super().__init__("the store is closed: make a new KeyValueStore")
+
+
+def _keys(number: int) -> str:
+    return f"{number:,} key" if number == 1 else f"{number:,} keys"

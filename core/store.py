@@ -42,8 +42,8 @@ from core.errors import (
     InvalidKeyError,
     InvalidOptionError,
     MigrationInProgressError,
-    NoServersError,
     ObservingError,
+    StoreClosedError,
     StoreError,
     UnknownServerError,
 )
@@ -437,6 +437,7 @@ class KeyValueStore(HotPath):
         Raises:
             UnknownServerError: there is no such server.
         """
+        self._refuse_if_closed()
         return self._failover.preview(server_id)
 
     def crash_server(self, server_id: str) -> bool:
@@ -447,6 +448,7 @@ class KeyValueStore(HotPath):
         Returns:
             False if it is unknown, or down already.
         """
+        self._refuse_if_closed()
         self._refuse_if_observing()
         return self._failover.crash(server_id)
 
@@ -478,6 +480,7 @@ class KeyValueStore(HotPath):
         Raises:
             ServerFailedError: its disk can't be opened or read. It is down as before.
         """
+        self._refuse_if_closed()
         self._refuse_if_observing()
         return self._failover.begin_recovery(server_id)
 
@@ -493,6 +496,7 @@ class KeyValueStore(HotPath):
                 corrupt one is mended from a replica that has it.
             advance: called with the number of stripes that were looked at, of 1,024.
         """
+        self._refuse_if_closed()
         if self._observing:
             migration = self.migration
             if repair:
@@ -504,6 +508,7 @@ class KeyValueStore(HotPath):
 
     def corrupt_keys(self) -> int:
         """Return how many records on disks are not what was written there. O(records)."""
+        self._refuse_if_closed()
         return count_corrupt(self._shards)
 
     def maintain(self) -> bool:
@@ -731,6 +736,7 @@ class KeyValueStore(HotPath):
         Raises:
             InvalidOptionError: `limit` is negative, or `prefix` no `str`.
         """
+        self._refuse_if_closed()
         if limit is not None:
             limit = checked_count("limit", limit)
         if not isinstance(prefix, str):
@@ -756,6 +762,7 @@ class KeyValueStore(HotPath):
             InvalidOptionError: `prefix` is no `str`.
             ServerUnavailableError: no replica of a part of the ring answers.
         """
+        self._refuse_if_closed()
         if not isinstance(prefix, str):
             raise InvalidOptionError(f"a prefix must be str, not {type(prefix).__name__}")
         return self._items(prefix)
@@ -779,6 +786,7 @@ class KeyValueStore(HotPath):
             InvalidKeyError: `start_key` could not be a key.
             InvalidOptionError: `count` is negative.
         """
+        self._refuse_if_closed()
         count = checked_count("count", count)
         start_key = checked_key(start_key)
         start = (self._shards.position_of(start_key), start_key)
@@ -816,10 +824,10 @@ class KeyValueStore(HotPath):
             InvalidKeyError: `key` could not be a key.
             NoServersError: the ring has no server.
         """
-        owners = self._shards.routing.at(self._shards.position_of(checked_key(key))).owners
-        if not owners:
-            raise NoServersError
-        return owners[0]
+        route = self._shards.routing.at(self._shards.position_of(checked_key(key)))
+        if route.refusal is not None:
+            raise route.refusal()
+        return route.owners[0]
 
     def get_keys_for_server(self, server_id: str) -> list[str]:
         """Return the keys that the server is the primary of, in ring order. O(keys it holds).
@@ -827,6 +835,7 @@ class KeyValueStore(HotPath):
         Raises:
             UnknownServerError: there is no such server.
         """
+        self._refuse_if_closed()
         if server_id not in self._shards.replicas:
             raise UnknownServerError(server_id)
         return [
@@ -841,6 +850,7 @@ class KeyValueStore(HotPath):
 
         Each key is counted once, so the counts sum to the total. O(segments + keys that expired).
         """
+        self._refuse_if_closed()
         self._expiry.sweep_all()
         return self._shards.key_counts()
 
@@ -851,6 +861,7 @@ class KeyValueStore(HotPath):
             InvalidKeyError: `key` could not be a key.
             NoServersError: the ring has no server.
         """
+        self._refuse_if_closed()
         return explain_key(checked_key(key), self._membership, self._shards, self._time)
 
     # The store itself
@@ -880,6 +891,7 @@ class KeyValueStore(HotPath):
         Raises:
             AssertionError: names what is broken, and where.
         """
+        self._refuse_if_closed()
         check_invariants(self._membership, self._shards)
 
     def sync(self) -> None:
@@ -896,7 +908,9 @@ class KeyValueStore(HotPath):
     def close(self) -> None:
         """Stop what is under way and close every server. Closing twice does nothing.
 
-        Afterwards every operation raises `StoreClosedError`.
+        Afterwards every operation raises `StoreClosedError`, whether it reads, writes, counts,
+        plans or changes something. What tells of the store itself (`get_servers`,
+        `get_server_count`, `snapshot`, `events`) still does.
         """
         self._maintenance.stop()
         self._membership.close()
@@ -915,6 +929,15 @@ class KeyValueStore(HotPath):
         """A store is true even while it is empty, as other open resources are."""
         return True
 
+    def __repr__(self) -> str:
+        """Return what the store is, without a key or a value of anybody's."""
+        view = self._membership.ring.view
+        return (
+            f"<{type(self).__name__}: {len(view.weights)} servers, epoch {view.epoch}, "
+            f"replication_factor {self._shards.replication_factor}, "
+            f"{self._shards.consistency.value}{', closed' if self._membership.closed else ''}>"
+        )
+
     def __enter__(self) -> Self:
         return self
 
@@ -930,6 +953,10 @@ class KeyValueStore(HotPath):
         if self._storage is None or self._trouble_of_disk is None:
             return self._storage
         return replace(self._storage, trouble=self._trouble_of_disk())
+
+    def _refuse_if_closed(self) -> None:
+        if self._membership.closed:
+            raise StoreClosedError
 
     def _refuse_if_observing(self) -> None:
         if self._observing:
@@ -960,6 +987,9 @@ class KeyValueStore(HotPath):
         key, value = checked_key(key), checked_value(value)
         level = None if write_level is None else _checked_level(write_level)
         expires_at = NEVER_EXPIRES if ttl is None else self._expires_at(ttl)
+        if expected_version is not None:
+            # What equals no version would look like a race that is lost for ever.
+            expected_version = checked_count("expected_version", expected_version)
         position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
             if only_if_absent or expected_version is not None:

@@ -87,6 +87,11 @@ class Membership:
         """The migration that is under way or paused; None when there is none."""
         return self._current
 
+    @property
+    def closed(self) -> bool:
+        """Whether the store was closed, or is being closed. Waits for no lock."""
+        return self._closed
+
     def plan_add(self, server_id: str, weight: float) -> Plan:
         """Return what adding a server would move. See `make_plan` for the cost.
 

@@ -140,7 +140,8 @@ def _warnings(
 ) -> tuple[str, ...]:
     warnings: list[str] = []
     if lost:
-        warnings.append(f"{lost:,} keys have no other replica and will be lost")
+        keys = "1 key has" if lost == 1 else f"{lost:,} keys have"
+        warnings.append(f"{keys} no other replica and will be lost")
     if kind is ChangeKind.REMOVE and len(after.weights) == 1:
         warnings.append(f"only {after.servers[0]} remains: it takes every key and all the load")
     if kind is ChangeKind.REMOVE and not after.weights:

@@ -1,10 +1,11 @@
 """A write with a condition happens only if the condition holds at that moment."""
 
 import threading
+from typing import Any
 
 import pytest
 
-from core import ManualClock
+from core import InvalidOptionError, ManualClock
 from tests.support import store_with
 
 
@@ -65,3 +66,12 @@ def test_counting_up_with_versions_from_many_threads_loses_no_count(factor: int)
     for thread in threads:
         thread.join()
     assert store.get("counter") == "400"
+
+
+@pytest.mark.parametrize("version", ["1", 1.5, -1, b"1", ("value", 1)])
+def test_what_can_be_no_version_is_refused_and_is_no_lost_race(version: Any) -> None:
+    store = store_with()
+    store.set("key", "value")
+    with pytest.raises(InvalidOptionError):
+        store.set("key", "other", expected_version=version)
+    assert store.get("key") == "value"

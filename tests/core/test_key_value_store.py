@@ -113,14 +113,37 @@ class TestBasicOperations:
             lambda: store.get("key"),
             lambda: store.get("nobody"),
             lambda: store.remove("key"),
+            lambda: store.exists("key"),
+            lambda: store.keys("key"),
+            lambda: store.items("key"),
+            lambda: store.scan("key", 1),
+            lambda: len(store),
+            lambda: "key" in store,
+            store.get_stats,
+            lambda: store.get_server_for_key("key"),
+            lambda: store.get_keys_for_server("alpha"),
+            lambda: store.explain("key"),
             lambda: store.add_server("echo"),
             lambda: store.plan_remove_server("alpha"),
+            lambda: store.crash_server("alpha"),
+            lambda: store.plan_crash("alpha"),
+            lambda: store.recover_server("alpha"),
+            store.doctor,
+            store.corrupt_keys,
+            store.check_invariants,
             store.clear,
         ]
         for operation in operations:
             with pytest.raises(StoreClosedError):
                 operation()
         store.close()
+        assert store.get_servers() == list(SERVERS)
+        assert repr(store).endswith(", closed>")
+
+    def test_a_store_says_what_it_is_and_shows_nobody_its_keys(self) -> None:
+        store = store_with()
+        store.set("secret", "value")
+        assert repr(store) == ("<KeyValueStore: 4 servers, epoch 4, replication_factor 1, strong>")
 
 
 class TestServerDistribution:
@@ -243,6 +266,7 @@ class TestServerAdditionAndRemoval:
         with pytest.raises(LastServerError) as raised:
             store.remove_server("alpha")
         assert raised.value.keys == 1
+        assert "holds 1 key:" in str(raised.value)
         assert store.get("key") == "value"
         assert store.get_servers() == ["alpha"]
 
