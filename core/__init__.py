@@ -50,6 +50,7 @@ from core.errors import (
     StorageError,
     StoreClosedError,
     StoreError,
+    TooFewServersWarning,
     TransactionConflict,
     UnknownServerError,
 )
@@ -187,6 +188,7 @@ __all__ = [
     "StoreError",
     "StoreSnapshot",
     "SystemClock",
+    "TooFewServersWarning",
     "Transaction",
     "TransactionConflict",
     "Transfer",

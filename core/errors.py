@@ -30,6 +30,11 @@
     ├── MissingExtraError          (ImportError) a part of ringtop needs a package that isn't there
     └── StoreClosedError                         the store was closed
 
+and one warning, which the warnings filter of a program can silence or make an error::
+
+    UserWarning
+    └── TooFewServersWarning                     a key lies on fewer servers than it should
+
 An error carries what it is about as attributes; its message is one line that says what to do, with
 every outside text escaped and capped, and no value that was stored.
 """
@@ -364,6 +369,31 @@ class StoreClosedError(StoreError):
 
     def __init__(self) -> None:
         super().__init__("the store is closed: make a new KeyValueStore")
+
+
+class TooFewServersWarning(UserWarning):
+    """A value was stored on fewer servers than the replication factor, for want of servers.
+
+    Given once by a store, at the first such write, and again if servers get fewer still.
+
+    Attributes:
+        servers: how many servers there are, and replicas of each key.
+        replication_factor: how many replicas there should be.
+    """
+
+    def __init__(self, servers: int, replication_factor: int) -> None:
+        have = (
+            "1 server holds 1 replica"
+            if servers == 1
+            else f"{servers} servers hold {servers} replicas"
+        )
+        missing = replication_factor - servers
+        super().__init__(
+            f"{have} of each key, and not {replication_factor}: add {missing} more with "
+            "add_server(), or make the store with a lower replication_factor"
+        )
+        self.servers = servers
+        self.replication_factor = replication_factor
 
 
 def _keys(number: int) -> str:

@@ -104,7 +104,8 @@ class KeyValueStore(HotPath):
         observe: True reads a data directory that another process may have open, as it is at this
             moment, and refuses every change with `ObservingError`.
         replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
-            it on all of them. None for what the data directory has, or 1.
+            it on all of them, and the first write then gives a `TooFewServersWarning`. None for
+            what the data directory has, or 1.
         consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
             answer; ``"eventual"`` is content with one, and a read may then be out of date.
         clock: the time.

@@ -5,6 +5,7 @@ opens: that takes as long as everything else together.
 """
 
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,6 +18,7 @@ from rich.text import Text
 from core import __version__
 from core.cluster.levels import Consistency
 from core.cluster.plan import Plan
+from core.errors import TooFewServersWarning
 from core.record import MAX_VALUE_BYTES
 from core.servers.rocksdb_server import SyncMode
 from core.store import KeyValueStore
@@ -93,6 +95,8 @@ def run(arguments: Sequence[str]) -> int:
     Args:
         arguments: what follows the program's name.
     """
+    # The status line and the plans say it, in words and where somebody looks.
+    warnings.simplefilter("ignore", TooFewServersWarning)
     completing = os.environ.get(_COMPLETION_VARIABLE)
     if completing is not None:
         return shell_complete(ringtop, {}, _PROGRAM, _COMPLETION_VARIABLE, completing)

@@ -6,7 +6,8 @@ the hint was delivered that replica is not current in the stripe and answers no 
 not ask a quorum: a current replica holds whatever a quorum would answer.
 
 When every owner is current and none can fail (servers in memory), a writer needs nothing of this:
-it writes straight through the route, and this module comes in when something is wrong.
+it writes straight through the route, and this module comes in when something is wrong. So it does
+while a key has fewer owners than it should: somebody has to be told, once.
 
 Prior art: Dynamo (SOSP 2007) for hints and anti-entropy. It asks a quorum and compares versions,
 because its coordinators do not know what a replica has missed; here one coordinator does.
@@ -16,6 +17,7 @@ from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from typing import NamedTuple
 
+from core.cluster.few_servers import warn_of_few_servers
 from core.cluster.levels import Level
 from core.cluster.replica import Replica
 from core.cluster.routing import Owners, Route, Segment
@@ -73,6 +75,8 @@ class Replication:
         self._wake = wake
         self._watch = watch
         self._old_may_return = old_may_return
+        # Changed without a lock: at worst two threads warn of the same.
+        self._fewest_unwarned = shards.replication_factor
 
     # Writing
 
@@ -89,10 +93,13 @@ class Replication:
             QuorumError: fewer replicas acknowledged it than `level` asks for.
             StorageError: no disk takes it. Nothing was written.
             StoreClosedError: the store is closed.
+            TooFewServersWarning: if warnings were made errors. Nothing was written.
         """
         route = self._shards.routing.at(entry.position)
         if route.refusal is not None:
             raise route.refusal()
+        if len(route.replicas) < self._fewest_unwarned and not owed:
+            self._warn_if_few_servers(entry)
         level = level or self._shards.consistency.level
         if route.direct:
             self._write_directly_locked(route, entry)
@@ -101,6 +108,17 @@ class Replication:
         else:
             self._write_to_each_locked(route, entry, level, {}, {}, owed=owed)
         route.counters.writes += 1
+
+    def _warn_if_few_servers(self, entry: Entry) -> None:
+        """Warn when a value is stored on fewer servers than were ever warned of.
+
+        Not when the servers join, for every ring begins with one; and not for a range that gets
+        its last owner in a moment.
+        """
+        servers = len(self._shards.replicas)
+        if entry.record[VALUE] is not None and servers < self._fewest_unwarned:
+            self._fewest_unwarned = servers
+            warn_of_few_servers(servers, self._shards.replication_factor)
 
     def remove_expired_locked(self, entry: Entry, version: int) -> None:
         """Take an expired record from every replica that is current and answers.

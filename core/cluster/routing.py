@@ -71,8 +71,8 @@ class Route:
             a split route: what is not found is looked for again under the lock.
         fetch: reads a record from the reader without a lock where there are no `records`; None
             where that can't be done.
-        direct: whether a write may go straight into `records` and `others`, because every owner is
-            current and can't fail.
+        direct: whether a write may go straight into `records` and `others`, because there are as
+            many owners as there should be, and every one is current and can't fail.
         others: the records of the owners beside the primary, for a direct writer.
         well: whether every owner is current.
         tally: how many keys there are in the parts of the stripe with these owners.
@@ -141,10 +141,12 @@ class RoutingTable:
 
     Args:
         replica_of: returns a server by its id.
+        replicas: how many owners a position should have.
     """
 
-    def __init__(self, replica_of: Callable[[str], Replica]) -> None:
+    def __init__(self, replica_of: Callable[[str], Replica], replicas: int = 1) -> None:
         self._replica_of = replica_of
+        self._replicas = replicas
         self._unowned = Route(refusal=NoServersError)
         # One route for each stripe and its owners, so that equal neighbours are one object.
         self._routes: list[dict[Owners, Route]] = [{} for _ in range(STRIPES)]
@@ -285,7 +287,7 @@ class RoutingTable:
                 owners=owners,
                 replicas=replicas,
                 reader=reader,
-                copies=_copies(replicas, stripe),
+                copies=_copies(replicas, stripe) if len(replicas) >= self._replicas else (),
                 tally=self.tally(stripe, owners),
             )
             self._routes[stripe][owners] = route

@@ -55,7 +55,7 @@ class Shards:
         self.moving = threading.Lock()
         # Copies that a failed move left behind, and could not remove: no truth, and not counted.
         self.leftovers: set[tuple[str, int, int]] = set()
-        self.routing = RoutingTable(self.replicas.__getitem__)
+        self.routing = RoutingTable(self.replicas.__getitem__, replication_factor)
 
     def position_of(self, key: str) -> int:
         """Return the position of `key`."""

@@ -18,7 +18,7 @@ def test_the_names_are_sorted_unique_and_there() -> None:
 
 
 def test_every_error_and_event_is_exported() -> None:
-    for module, base in ((errors, core.StoreError), (events, core.Event)):
+    for module, base in ((errors, core.StoreError), (errors, Warning), (events, core.Event)):
         for name, member in inspect.getmembers(module, inspect.isclass):
             if issubclass(member, base):
                 assert name in core.__all__, f"{name} is not exported"
@@ -27,7 +27,7 @@ def test_every_error_and_event_is_exported() -> None:
 def test_every_error_is_in_the_tree_that_is_drawn() -> None:
     drawn = errors.__doc__ or ""
     for name, member in inspect.getmembers(errors, inspect.isclass):
-        if issubclass(member, core.StoreError):
+        if issubclass(member, core.StoreError | Warning):
             assert name in drawn
 
 
