@@ -36,12 +36,16 @@ LookupResult = KeyPlacement | PositionPlacement | StoreError
 
 
 class _Part(NamedTuple):
-    """A part of the line; of those with the highest rank is the first to go when it is too long."""
+    """A part of the line; of those with the highest rank is the first to go when it is too long.
+
+    Its content is in one style, or in pieces that each have their own.
+    """
 
     label: str
     content: str
     style: Style
     rank: int
+    pieces: tuple[tuple[str, Style], ...] = ()
 
     @property
     def cells(self) -> int:
@@ -78,7 +82,8 @@ def lookup_line(result: LookupResult, marks: Mapping[str, Mark], width: int, loo
     for index, part in enumerate(parts):
         line.append(_GAP if index else "")
         line.append(part.label + " " if part.label else "", DIM)
-        line.append(part.content, part.style)
+        for content, style in part.pieces or ((part.content, part.style),):
+            line.append(content, style)
     line.truncate(width, overflow="ellipsis")
     return look.finish(line)
 
@@ -220,12 +225,16 @@ def _replica_parts(found: KeyPlacement, look: Look) -> list[_Part]:
     well = all(tone is Tone.GOOD for _, _, _, tone in shown)
     if len(shown) == 1 and (well or _unanswered(found)):
         return []
-    words = "  ".join(
-        f"{sign} {safe(copy.server_id, _ID_CELLS)}" + ("" if tone is Tone.GOOD else f" {state}")
-        for copy, sign, state, tone in shown
-    )
-    worst = Tone.BAD if any(tone is Tone.BAD for _, _, _, tone in shown) else Tone.WARNING
-    return [_Part("replicas", words, PLAIN if well else look.tone(worst), 4 if well else 1)]
+    pieces: list[tuple[str, Style]] = []
+    for copy, sign, state, tone in shown:
+        said = "" if tone is Tone.GOOD else f" {state}"
+        words = f"{sign} {safe(copy.server_id, _ID_CELLS)}{said}"
+        pieces += [
+            (_GAP if pieces else "", PLAIN),
+            (words, PLAIN if tone is Tone.GOOD else look.tone(tone)),
+        ]
+    content = "".join(words for words, _ in pieces)
+    return [_Part("replicas", content, PLAIN, 4 if well else 1, tuple(pieces))]
 
 
 def _copy_row(

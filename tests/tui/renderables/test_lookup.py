@@ -12,6 +12,7 @@ from tests.tui.renderables.support import cells_of, colour_of, lines_of, marks_o
 from tests.tui.test_formatting import HOSTILE
 from tui.renderables.look import DARK
 from tui.renderables.lookup import lookup_line, lookup_lines
+from tui.view_model import Tone
 
 ASCII = replace(DARK, ascii_only=True)
 MARKS = marks_of("alpha", "bravo", "charlie", "delta")
@@ -93,6 +94,7 @@ def test_replicas_and_a_record_that_is_not_on_all_of_them_are_told() -> None:
     assert "replicas" not in line(FOUND, 200)
 
 
+NAMES = ("delta", "alpha", "bravo", "charlie")
 OLD = ReplicaCopy("alpha", answers=True, current=True, version=1_230)
 BEHIND = ReplicaCopy("bravo", answers=True, current=False, version=None)
 DOWN = ReplicaCopy("charlie", answers=False, current=False, version=None)
@@ -109,6 +111,12 @@ def test_replicas_are_told_with_what_keeps_them_from_counting() -> None:
     assert (
         "replicas ● delta  ! alpha has version 1,230  ○ bravo behind  ✖ charlie no answer" in shown
     )
+    drawn = lookup_line(TROUBLED, MARKS, 200, DARK)
+    cells, start = cells_of(drawn), drawn.plain.index("replicas")
+    colours = {name: cells[0, drawn.plain.index(name, start)].style.color for name in NAMES}
+    plain = cells[0, drawn.plain.index("1,234")].style.color
+    warning, bad = (DARK.tone(tone).color for tone in (Tone.WARNING, Tone.BAD))
+    assert colours == {"delta": plain, "alpha": warning, "bravo": warning, "charlie": bad}
     # What is not as it should be is not what makes room.
     assert "✖ charlie no answer" in line(TROUBLED, 120)
     lines = lines_of(lookup_lines(TROUBLED, MARKS, 60, DARK))
