@@ -30,6 +30,10 @@ def _migration(scene: Scene, app: RingtopApp) -> None:
     scene.be_adding("echo", _CHUNKS)
 
 
+def _crash(scene: Scene, app: RingtopApp) -> None:
+    scene.lose("bravo", writes=200)
+
+
 @dataclass(frozen=True, slots=True)
 class Picture:
     """One picture.
@@ -40,6 +44,7 @@ class Picture:
         prepare: what happens to the scene first.
         keys: what is pressed then.
         theme: in which theme.
+        replicas: on how many servers each key lies.
     """
 
     name: str
@@ -47,6 +52,7 @@ class Picture:
     prepare: Callable[[Scene, RingtopApp], None] = _nothing
     keys: Sequence[str] = ()
     theme: str = "ringtop-dark"
+    replicas: int = 1
 
 
 PICTURES = (
@@ -54,6 +60,7 @@ PICTURES = (
     Picture("dashboard-80x24", SMALL),
     Picture("migration", prepare=_migration),
     Picture("remove-server", keys=("down", "down", "d")),
+    Picture("crash", prepare=_crash, replicas=3, keys=("slash", *"user:1001", "enter")),
     Picture("lookup", keys=("slash", *"user:1001", "enter")),
     Picture("light", keys=("slash", *"user:1001", "enter"), theme="ringtop-light"),
 )
@@ -61,7 +68,7 @@ PICTURES = (
 
 async def draw(picture: Picture) -> str:
     """Return a picture as SVG."""
-    scene = Scene()
+    scene = Scene(replicas=picture.replicas)
     app = scene.app(theme=picture.theme)
     async with app.run_test(size=picture.size) as pilot:
         scene.pass_time(app, frames=90)

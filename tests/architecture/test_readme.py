@@ -28,6 +28,11 @@ def test_what_it_links_to_is_there(link: str) -> None:
     assert (ROOT / link).exists()
 
 
+@pytest.mark.parametrize("picture", sorted(path.name for path in (ROOT / "screenshots").iterdir()))
+def test_it_shows_every_picture(picture: str) -> None:
+    assert f"](screenshots/{picture})" in README
+
+
 def test_its_two_commands_are_in_the_makefile() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"(?:^|`)make (\w+)", README, re.MULTILINE):
