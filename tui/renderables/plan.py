@@ -39,7 +39,7 @@ def plan_sentence(plan: Plan, look: Look) -> str:
     if not plan.transfers and plan.keys_lost:
         return f"{verb} {who}: it is down, and nothing is left that could move"
     if not plan.transfers:
-        return f"{verb} {who}: no copies have to move, the others have them all"
+        return f"{verb} {who}: {_why_nothing_moves(plan)}"
     fraction = percent(plan.fraction_moved / plan.replicas)
     ideal = percent(plan.ideal_fraction / plan.replicas)
     if plan.keys_moved and plan.replicas > 1:
@@ -53,6 +53,14 @@ def plan_sentence(plan: Plan, look: Look) -> str:
     peaks = f"{plan.peak_to_average_before:.2f} {look.arrow} {plan.peak_to_average_after:.2f}"
     servers = counted(len(plan.peers), "server")
     return f"{verb} {who}: {what} move{'s' if one else ''} {way} {servers}; peak/avg {peaks}"
+
+
+def _why_nothing_moves(plan: Plan) -> str:
+    if plan.kind is ChangeKind.REMOVE:
+        return "no copies have to move, the others have them all"
+    if plan.changes:
+        return "nothing can move to it, for no server that has keys is up"
+    return "so small a change moves nothing"
 
 
 def draw_plan(

@@ -238,6 +238,12 @@ _CHANGES = {
     "remove": ("leaves", "left", "leave", "to"),
     "reweigh": ("gets another weight", "has its new weight", "change", "from or to"),
 }
+# What is said as it begins where nobody gives or takes anything.
+_WITHOUT_PEERS = {
+    "add": "no server that has keys is up",
+    "remove": "the others hold all of its keys already",
+    "reweigh": "nothing moves",
+}
 
 
 def _started(event: MigrationStarted) -> str:
@@ -246,7 +252,7 @@ def _started(event: MigrationStarted) -> str:
         which = "first" if event.change == "add" else "last"
         return f"{_who(event.server_id)} {verb}: it is the {which} server"
     if not event.peers:
-        return f"{_who(event.server_id)} {verb}: the others hold all of its keys already"
+        return f"{_who(event.server_id)} {verb}: {_WITHOUT_PEERS[event.change]}"
     parts = (event.fraction / event.replicas, event.ideal_fraction / event.replicas)
     much = f"{percent(parts[0])}; ideal {percent(parts[1])}"
     if not event.keys:

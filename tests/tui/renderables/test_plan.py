@@ -161,6 +161,21 @@ def test_a_leave_after_which_the_others_have_all_copies_is_not_the_last_ones() -
     assert sentence == "Remove alpha: no copies have to move, the others have them all"
 
 
+def test_a_join_to_servers_that_are_all_down_does_not_say_that_they_have_everything() -> None:
+    store = store_with(["alpha"])
+    filled(store, 50)
+    store.crash_server("alpha")
+    sentence = plan_sentence(store.plan_add_server("bravo"), DARK)
+    assert sentence == "Add bravo: nothing can move to it, for no server that has keys is up"
+
+
+def test_a_weight_that_changes_no_vnode_moves_nothing() -> None:
+    store = store_with(["alpha", "bravo"])
+    filled(store, 50)
+    sentence = plan_sentence(store.plan_set_weight("alpha", 1.001), DARK)
+    assert sentence == "Reweigh alpha (weight 1.001): so small a change moves nothing"
+
+
 def test_what_a_dead_server_takes_with_it_is_warned_of_in_red() -> None:
     store = store_with(["alpha", "bravo", "charlie"])
     lost = filled(store, 300) and store.get_stats()["bravo"]

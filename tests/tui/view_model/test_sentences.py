@@ -45,8 +45,16 @@ SENTENCES = [
         "delta leaves: it is the last server",
     ),
     (
+        replace(STARTED, change="remove", keys=0, peers=0),
+        "delta leaves: the others hold all of its keys already",
+    ),
+    (
         replace(STARTED, keys=0, peers=0),
-        "delta joins: the others hold all of its keys already",
+        "delta joins: no server that has keys is up",
+    ),
+    (
+        replace(STARTED, change="reweigh", keys=0, peers=0),
+        "delta gets another weight: nothing moves",
     ),
     (
         replace(STARTED, keys=29_850, fraction=0.7404, ideal_fraction=0.75, replicas=3),
