@@ -268,7 +268,7 @@ class KeyValueStore(HotPath):
         )
         if faults is not None:
             faults.on_change(self._refresh_routes_of)
-            faults.on_crash(self.crash_server)
+            faults.on_crash(self._crash_if_open)
         super().__init__(
             hash_function,
             self._shards.routing.slots,
@@ -1038,6 +1038,10 @@ class KeyValueStore(HotPath):
 
     def _wake(self) -> None:
         self._maintenance.wake()
+
+    def _crash_if_open(self, server_id: str) -> bool:
+        """As `crash_server`; an injector may have another store after this one."""
+        return not self._membership.closed and self.crash_server(server_id)
 
     def _refresh_routes_of(self, server_id: str) -> None:
         """Make the routes to a server anew: whether it may fail has changed."""

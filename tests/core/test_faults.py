@@ -121,3 +121,13 @@ def test_a_slowness_out_of_range_is_refused(seconds: Any) -> None:
 def test_a_number_of_failures_that_is_none_is_refused(calls: Any) -> None:
     with pytest.raises(InvalidOptionError):
         FaultInjector().fail_next("alpha", calls)
+
+
+def test_an_injector_goes_on_with_another_store_when_the_first_is_closed() -> None:
+    faults = FaultInjector()
+    store_with(faults=faults).close()
+    store = store_with(faults=faults)
+    assert faults.crash("alpha")
+    assert store.snapshot().servers[0].state is ServerState.DOWN
+    faults.slow("bravo", 0.001)
+    faults.heal_all()
