@@ -1,11 +1,15 @@
 """What a load is to be like, checked."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import TypeVar
 
 from core.errors import InvalidOptionError
 from core.record import MAX_VALUE_BYTES
 from core.workload.distributions import Distribution
 from core.workload.ycsb import Workload
+
+Choice = TypeVar("Choice", bound=StrEnum)
 
 MAX_THREADS = 64
 MAX_KEY_COUNT = 1_000_000_000
@@ -19,13 +23,14 @@ class LoadSettings:
     """What a load is to be like.
 
     Attributes:
-        workload: the mix of operations.
+        workload: the mix of operations; the letter of one is taken for it.
         threads: how many worker threads, 1 to 64.
         operations_per_second: the pace of each thread, 0.001 to 1,000,000; None for no pace, each
             thread as fast as it can.
         key_count: how many keys `LoadGenerator.load` sees to, 1 to 1,000,000,000.
         value_size: the length of each value that is written, 1 to 16,777,216 bytes.
-        distribution: which keys are popular; None for the workload's own.
+        distribution: which keys are popular; None for the workload's own. The name of one is taken
+            for it.
         seed: of the random choices: one thread with one seed makes the same operations each time.
 
     Raises:
@@ -41,9 +46,11 @@ class LoadSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_choice("workload", self.workload, Workload)
+        # The only way to give a frozen value another form.
+        object.__setattr__(self, "workload", _choice("workload", self.workload, Workload))
         if self.distribution is not None:
-            _check_choice("distribution", self.distribution, Distribution)
+            distribution = _choice("distribution", self.distribution, Distribution)
+            object.__setattr__(self, "distribution", distribution)
         _check_whole_number("threads", self.threads, MAX_THREADS)
         _check_whole_number("key_count", self.key_count, MAX_KEY_COUNT)
         _check_whole_number("value_size", self.value_size, MAX_VALUE_BYTES)
@@ -58,9 +65,11 @@ class LoadSettings:
         return self.distribution or self.workload.spec.distribution
 
 
-def _check_choice(name: str, choice: object, choices: type[Workload] | type[Distribution]) -> None:
-    if not isinstance(choice, choices):
-        raise InvalidOptionError(f"{name} must be one of {', '.join(choices)}")
+def _choice(name: str, wanted: str, choices: type[Choice]) -> Choice:
+    try:
+        return choices(wanted)
+    except ValueError:
+        raise InvalidOptionError(f"{name} must be one of {', '.join(choices)}") from None
 
 
 def _is_whole_number(number: object) -> bool:

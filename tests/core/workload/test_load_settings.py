@@ -56,7 +56,7 @@ def test_what_is_in_range_is_taken(changes: dict[str, Any]) -> None:
         {"seed": "lucky"},
         {"seed": 0.5},
         {"workload": "Z"},
-        {"workload": "A"},
+        {"workload": 1},
         {"distribution": "zipf"},
     ],
 )
@@ -80,3 +80,11 @@ def test_the_workload_brings_its_distribution_unless_another_is_asked_for() -> N
     assert LoadSettings(workload=Workload.A).effective_distribution is Distribution.ZIPFIAN
     asked = LoadSettings(workload=Workload.D, distribution=Distribution.UNIFORM)
     assert asked.effective_distribution is Distribution.UNIFORM
+
+
+def test_a_workload_and_a_distribution_are_known_by_their_names_too() -> None:
+    names: dict[str, Any] = {"workload": "D", "distribution": "uniform"}
+    settings = LoadSettings(**names)
+    assert settings.workload is Workload.D
+    assert settings.distribution is Distribution.UNIFORM
+    assert settings == LoadSettings(workload=Workload.D, distribution=Distribution.UNIFORM)
