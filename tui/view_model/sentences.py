@@ -216,7 +216,8 @@ def _said(event: Event) -> tuple[str, Tone]:
         case RecoveryStarted():
             return f"{_who(event.server_id)} begins to catch up", Tone.WARNING
         case RecoveryPaused():
-            reason = safe(event.error, _ERROR_CELLS)
+            # Who is meant was said; another server, which has what it lacks, is named.
+            reason = safe(event.error.removeprefix(f"{event.server_id}: "), _ERROR_CELLS)
             return f"{_who(event.server_id)} can't catch up now: {reason}", Tone.BAD
         case RecoveryFinished():
             return _recovered(event), Tone.GOOD

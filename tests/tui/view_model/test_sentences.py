@@ -124,6 +124,10 @@ SENTENCES = [
         "delta can't catch up now: bravo: can't be reached",
     ),
     (
+        events.RecoveryPaused(server_id="delta", error="delta: can't be reached"),
+        "delta can't catch up now: can't be reached",
+    ),
+    (
         events.RecoveryFinished(server_id="delta", hints=12, copied=995, seconds=1.5),
         "delta has caught up: 12 hints and 995 records copied, in 1.50 s",
     ),
