@@ -4,6 +4,7 @@ The bindings, the command palette, the footer, the help screen and the README's 
 from `ACTIONS`. Knows no widget: whoever carries an action out finds it by its id.
 """
 
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -58,6 +59,7 @@ PANELS = ("servers", "ring", "keys", "load", "lookup", "events")
 
 # Help and quit keep their places.
 _KEEP_THEIR_PLACES = 2
+_SHOWN_CHARACTERS = 40
 
 _LABELS = {
     "escape": "esc",
@@ -66,6 +68,23 @@ _LABELS = {
     "pageup": "page up",
     "pagedown": "page down",
 }
+
+# As Textual names them; importing it takes longer than any command without a screen.
+_KEYS_WITHOUT_A_CHARACTER = frozenset(
+    {
+        *("up", "down", "left", "right", "home", "end", "pageup", "pagedown"),
+        *("enter", "escape", "tab", "space", "backspace", "delete", "insert"),
+        *(f"f{number}" for number in range(1, 25)),
+    }
+)
+# Where its name of a character is not Unicode's.
+_CHARACTERS_BY_TEXTUAL = frozenset(
+    {
+        *("slash", "backslash", "at", "minus", "plus", "underscore"),
+        *("less_than_sign", "greater_than_sign"),
+    }
+)
+_MODIFIERS = ("ctrl+", "shift+", "alt+")
 
 ACTIONS: tuple[Action, ...] = (
     Action("help", ("?",), "Help", "Show every key and what it does.", Group.GENERAL, 1),
@@ -261,7 +280,8 @@ def keys_by_action(keymap: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         keymap: keys by the id of their action, several of them separated by commas.
 
     Raises:
-        InvalidOptionError: an action is unknown, has no key, or shares one with another.
+        InvalidOptionError: an action is unknown, has no key or one that there is not, or shares one
+            with another.
     """
     keys = {action.id: action.keys for action in ACTIONS}
     for action_id, listed in keymap.items():
@@ -273,12 +293,32 @@ def keys_by_action(keymap: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
         for key in its_keys:
             if not key:
                 raise InvalidOptionError(f"{action_id} needs a key")
+            if not is_key(key):
+                raise InvalidOptionError(
+                    f"{quoted(key, _SHOWN_CHARACTERS)} is no key: give a character, or a name such "
+                    "as f5, ctrl+n, pageup or space"
+                )
             other = users.setdefault(key, action_id)
             if other != action_id:
                 raise InvalidOptionError(
                     f"the key {quoted(key)} can't be both {other} and {action_id}"
                 )
     return keys
+
+
+def is_key(key: str) -> bool:
+    """Return whether there is such a key, by its character or by Textual's name of it."""
+    for modifier in _MODIFIERS:
+        key = key.removeprefix(modifier)
+    if len(key) == 1:
+        return key.isprintable()
+    if key in _KEYS_WITHOUT_A_CHARACTER or key in _CHARACTERS_BY_TEXTUAL:
+        return True
+    try:
+        unicodedata.lookup(key.replace("_", " "))
+    except KeyError:
+        return False
+    return True
 
 
 def footer_actions(*, moving: bool = False, down: bool = False) -> tuple[Action, ...]:

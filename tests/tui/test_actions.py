@@ -1,12 +1,15 @@
 """The registry of actions, and what is made from it."""
 
 import re
+import string
 from collections import Counter
 
+import pytest
 from rich.cells import cell_len
 from textual.binding import Binding
+from textual.keys import Keys, _character_to_key
 
-from tui.actions import ACTIONS, PANELS, Group, footer_actions, markdown_table
+from tui.actions import ACTIONS, PANELS, Group, footer_actions, is_key, markdown_table
 
 
 def test_the_dashboards_keys_are_all_there() -> None:
@@ -77,3 +80,18 @@ def test_the_readmes_table_has_a_row_for_every_action() -> None:
     assert "| `+`, `=` | Faster | Draw more often. |" in lines
     assert any(line.startswith("| `esc` | Back |") for line in lines)
     assert all(line.count("|") == 4 for line in lines)
+
+
+NAMED = [
+    key.value for key in Keys if key.value[0] != "<" and key.value not in ("return", "ctrl-at")
+]
+
+
+@pytest.mark.parametrize("key", [*NAMED, *map(_character_to_key, string.printable.strip())])
+def test_every_key_that_textual_names_is_a_key(key: str) -> None:
+    assert is_key(key)
+
+
+@pytest.mark.parametrize("key", ["", "nope", "ctrl+", "ctrl", "f25", "<any>", "\x1b", "x" * 5_000])
+def test_what_can_not_be_pressed_is_no_key(key: str) -> None:
+    assert not is_key(key)

@@ -54,6 +54,7 @@ def written(path: Path, text: str) -> str:
         (["--bind", "add_server"], "'add_server' is not ACTION=KEY"),
         (["--bind", "fly=f"], "no action is called 'fly'"),
         (["--bind", "add_server=q"], "'q' can't be both"),
+        (["--bind", "add_server=crtl+n"], "'crtl+n' is no key"),
         (["--refresh", "0"], "'--refresh': 0.0 is not in the range"),
         (["--keys-per-second", "0"], "'--keys-per-second': 0.0 is not in the range"),
         (["--refresh", "nan"], "'--refresh': 'nan' is not a finite number"),

@@ -418,6 +418,10 @@ def test_keys_can_be_remapped_and_every_list_of_keys_says_so() -> None:
         ({"fly": "f"}, "no action is called 'fly'"),
         ({"add_server": "d"}, "the key 'd' can't be both"),
         ({"add_server": ""}, "add_server needs a key"),
+        ({"quit": "nope"}, "'nope' is no key"),
+        ({"quit": "ctrl+"}, "no key"),
+        ({"quit": "\x1b"}, "is no key"),
+        ({"quit": "x" * 5_000}, "x…' is no key"),
     ],
 )
 def test_a_keymap_that_makes_no_sense_is_refused(keymap: dict[str, str], problem: str) -> None:
