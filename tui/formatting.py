@@ -24,6 +24,8 @@ _LATENCIES = (
     (1.0, "s", 0, 60),
 )
 _LONGER = ((60, "min", "s", 1), (3_600, "h", "min", 60), (86_400, "d", "h", 3_600))
+# From here on a ratio is told by its order of magnitude.
+_LONG_RATIO = 10_000
 _BYTE_UNITS = ("KiB", "MiB", "GiB", "TiB", "PiB")
 _THOUSANDS = ("", "k", "M", "G", "T", "P")
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -125,6 +127,15 @@ def clock_time(at_ms: int, zone: tzinfo | None = None) -> str:
         zone: whose time of day; None for this machine's.
     """
     return (_UNIX_EPOCH + timedelta(milliseconds=at_ms)).astimezone(zone).strftime("%H:%M:%S")
+
+
+def ratio(number: float) -> str:
+    """Return how many times as much something is: ``1.07``, or ``6.7e+302`` where that is shorter.
+
+    A server's part of the keys can be that far from its weight: no weight gives it less than one
+    virtual node.
+    """
+    return f"{number:.2f}" if number < _LONG_RATIO else f"{number:.1e}"
 
 
 def counted(number: int, noun: str) -> str:

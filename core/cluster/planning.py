@@ -12,6 +12,8 @@ from core.stripes import STRIPE_SHIFT, last_position_of, stripe_of
 
 # Above this, one server is so much fuller than the mean that it should be said.
 _UNEVEN = 1.25
+# From here on its order of magnitude is: no weight gives a server less than one virtual node.
+_LONG_RATIO = 10_000
 
 
 def make_plan(
@@ -153,8 +155,9 @@ def _warnings(
         )
     peak = peak_to_average(keys_after, after)
     if len(after.weights) > 1 and peak > _UNEVEN:
+        times = f"{peak:.2f}" if peak < _LONG_RATIO else f"{peak:.1e}"
         warnings.append(
-            f"the fullest server will hold {peak:.2f} times the mean for its weight: "
+            f"the fullest server will hold {times} times the mean for its weight: "
             "more virtual nodes even that out"
         )
     return tuple(warnings)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from rich.text import Text
 
 from core.cluster.plan import ChangeKind, Plan, Transfer
-from tui.formatting import byte_size, counted, percent, safe, safe_text, whole
+from tui.formatting import byte_size, counted, percent, ratio, safe, safe_text, whole
 from tui.renderables.look import DIM, PLAIN, Look
 from tui.view_model import Mark, Tone
 
@@ -50,7 +50,7 @@ def plan_sentence(plan: Plan, look: Look) -> str:
     else:
         what = f"{fraction} of the ring (ideal {ideal}), without keys,"
     one = plan.keys_moved <= 1
-    peaks = f"{plan.peak_to_average_before:.2f} {look.arrow} {plan.peak_to_average_after:.2f}"
+    peaks = f"{ratio(plan.peak_to_average_before)} {look.arrow} {ratio(plan.peak_to_average_after)}"
     servers = counted(len(plan.peers), "server")
     return f"{verb} {who}: {what} move{'s' if one else ''} {way} {servers}; peak/avg {peaks}"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from rich.style import Style
 from rich.text import Text
 
-from tui.formatting import compact, counted, latency, rate, whole
+from tui.formatting import compact, counted, latency, rate, ratio, whole
 from tui.renderables.look import BOLD, DIM, PLAIN, Look
 from tui.renderables.parts import Part, fitting, part
 from tui.view_model import StatusLine, Tone
@@ -88,7 +88,7 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(rate(status.operations_per_second), BOLD, 2))
     if status.p99 is not None:
         parts.append(part(f"p99 {latency(status.p99)}", PLAIN, 3))
-    parts.append(part(f"peak/avg {status.peak_to_average:.2f}", PLAIN, 5))
+    parts.append(part(f"peak/avg {ratio(status.peak_to_average)}", PLAIN, 5))
     parts.append(part(f"epoch {compact(status.epoch)}", DIM, 6))
     return parts
 

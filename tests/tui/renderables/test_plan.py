@@ -1,5 +1,6 @@
 """A plan reads as a sentence, adds up, and warns."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -167,6 +168,16 @@ def test_a_join_to_servers_that_are_all_down_does_not_say_that_they_have_everyth
     store.crash_server("alpha")
     sentence = plan_sentence(store.plan_add_server("bravo"), DARK)
     assert sentence == "Add bravo: nothing can move to it, for no server that has keys is up"
+
+
+def test_a_weight_far_below_one_vnode_takes_no_screen_full_of_digits() -> None:
+    store = KeyValueStore(virtual_nodes_per_node=30)
+    store.add_server("alpha", weight=1e-300)
+    store.add_server("bravo")
+    filled(store, 50)
+    drawn = draw_plan(store.plan_add_server("charlie"), DARK).plain
+    assert re.search(r"peak/avg \d\.\de\+\d+ → \d\.\de\+\d+\n", drawn)
+    assert re.search(r"will hold \d\.\de\+\d+ times the mean", drawn)
 
 
 def test_a_weight_that_changes_no_vnode_moves_nothing() -> None:
