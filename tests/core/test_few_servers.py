@@ -1,6 +1,8 @@
 """A program is told when its keys lie on fewer servers than it asked for: once, where it wrote."""
 
 import warnings
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -35,6 +37,25 @@ def test_the_first_write_on_too_few_servers_warns_at_the_programs_own_line() -> 
         "2 servers hold 2 replicas of each key, and not 3: add 1 "
     )
     assert store.get("key") == "value"
+
+
+WRITES: dict[str, Callable[[KeyValueStore], object]] = {
+    "set": lambda store: store.set("key", "value"),
+    "set with a ttl": lambda store: store.set("key", "value", ttl=5),
+    "set_many": lambda store: store.set_many({"key": "value"}),
+    "transaction": lambda store: store.run_transaction(lambda tx: tx.set("key", "value")),
+}
+
+
+@pytest.mark.parametrize("write", WRITES)
+@pytest.mark.parametrize("on_disk", [False, True], ids=["in memory", "on disk"])
+def test_every_way_to_write_warns(tmp_path: Path, write: str, on_disk: bool) -> None:
+    data_dir = tmp_path / "data" if on_disk else None
+    with KeyValueStore(data_dir=data_dir, replication_factor=2) as store:
+        store.add_server("alpha")
+        (warning,) = told(lambda: WRITES[write](store))
+        assert warning.category is TooFewServersWarning
+        assert warning.filename == __file__
 
 
 def test_it_is_said_once_and_again_only_when_it_gets_worse() -> None:
