@@ -51,10 +51,7 @@ from core.events import Event, EventLog
 from core.hot_path import HotPath
 from core.options import checked_count
 from core.record import (
-    EXPIRES_AT,
     NEVER_EXPIRES,
-    VALUE,
-    VERSION,
     Entry,
     Item,
     Record,
@@ -537,9 +534,9 @@ class KeyValueStore(HotPath):
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
         record = self._read(key, read_level)
-        if record is None or record[VALUE] is None:
+        if record is None or record.value is None:
             return None
-        return record[VALUE], record[VERSION]
+        return record.value, record.version
 
     def remove(self, key: str, *, write_level: Level | str | None = None) -> bool:
         """Remove `key`; return whether it had a value. O(1).
@@ -563,7 +560,7 @@ class KeyValueStore(HotPath):
             record = self._replication.read_locked(position, key)
             if record is None:
                 return False
-            gone = (None, next(self._versions), NEVER_EXPIRES)
+            gone = Record(None, next(self._versions), NEVER_EXPIRES)
             self._replication.write_locked(Entry(position, key, gone), level)
         return not self._time.expired(record)
 
@@ -612,9 +609,9 @@ class KeyValueStore(HotPath):
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
         record = self._read(key, read_level)
-        if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
+        if record is None or record.expires_at == NEVER_EXPIRES:
             return None
-        return (record[EXPIRES_AT] - self._time.now_ms()) / 1_000
+        return (record.expires_at - self._time.now_ms()) / 1_000
 
     def transaction(self) -> Transaction:
         """Begin a transaction, to be used in a ``with`` block, at whose end it commits.
@@ -763,7 +760,7 @@ class KeyValueStore(HotPath):
     def _items(self, prefix: str) -> Iterator[Item]:
         for stripe in range(STRIPES):
             for _, key, record in self._replication.entries_of_stripe(stripe):
-                value, _, expires_at = record
+                value, expires_at = record.value, record.expires_at
                 if value is None or not key.startswith(prefix) or self._time.expired(record):
                     continue
                 yield Item(key, value, None if expires_at == NEVER_EXPIRES else expires_at)
@@ -789,7 +786,7 @@ class KeyValueStore(HotPath):
             if len(found) >= count:
                 break
             for entry in self._replication.entries_of_stripe((first + step) % STRIPES):
-                value = entry.record[VALUE]
+                value = entry.record.value
                 if value is None or self._time.expired(entry.record):
                     continue
                 late = step == 0 and entry[:2] < start
@@ -968,14 +965,14 @@ class KeyValueStore(HotPath):
                     current = None
                 if only_if_absent and current is not None:
                     return False
-                version = 0 if current is None else current[VERSION]
+                version = 0 if current is None else current.version
                 if expected_version not in (None, version):
                     return False
             if self._yield_point is not None:
                 self._yield_point("set.decided")
             # Before the write: one that fails may still come through, and is to be swept as well.
             self._watch(key, expires_at)
-            record = (value, next(self._versions), expires_at)
+            record = Record(value, next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 
@@ -987,10 +984,10 @@ class KeyValueStore(HotPath):
             current = self._replication.read_locked(position, key)
             if current is None or self._time.expired(current):
                 return False
-            if current[EXPIRES_AT] == expires_at == NEVER_EXPIRES:
+            if current.expires_at == expires_at == NEVER_EXPIRES:
                 return False
             self._watch(key, expires_at)
-            record = (current[VALUE], next(self._versions), expires_at)
+            record = Record(current.value, next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 

@@ -59,10 +59,10 @@ def split_disk_key(disk_key: bytes) -> tuple[int, str]:
 def encode_record(disk_key: bytes, record: Record) -> bytes:
     """Return `record` as it lies under `disk_key`. O(length of the value).
 
-    >>> encode_record(disk_key_of(7, "key"), ("value", 3, 0)).hex()[:20]
+    >>> encode_record(disk_key_of(7, "key"), Record("value", 3, 0)).hex()[:20]
     '01000000000000000003'
     """
-    value, version, expires_at = record
+    value, version, expires_at = record.value, record.version, record.expires_at
     if value is None:
         body = _HEADER.pack(RECORD_FORMAT, _TOMBSTONE, version, expires_at)
     elif isinstance(value, str):
@@ -79,8 +79,8 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     wrong with it, `fault_of` tells. O(length of the record).
 
     >>> disk_key = disk_key_of(7, "key")
-    >>> decode_record(disk_key, encode_record(disk_key, (b"value", 3, 0)))
-    (b'value', 3, 0)
+    >>> decode_record(disk_key, encode_record(disk_key, Record(b"value", 3, 0)))
+    Record(b'value', 3, 0)
     """
     if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
@@ -90,13 +90,13 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     value = raw[_HEADER_BYTES:-_CHECKSUM_BYTES]
     if kind == _TEXT:
         try:
-            return value.decode(), version, expires_at
+            return Record(value.decode(), version, expires_at)
         except UnicodeDecodeError:
             return None
     if kind == _BYTES:
-        return value, version, expires_at
+        return Record(value, version, expires_at)
     if kind == _TOMBSTONE and not value:
-        return None, version, expires_at
+        return Record(None, version, expires_at)
     return None
 
 
