@@ -20,6 +20,8 @@ _MAX_BYTES_PER_CHARACTER: Final = 4
 KEY_CHARACTERS_ALWAYS_SHORT: Final = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
 
 NEVER_EXPIRES: Final = 0
+# The greatest version, and the greatest time, that a record can have.
+LAST_NUMBER: Final = (1 << 63) - 1
 
 # Digests are sums of 64-bit hashes, modulo 2**64, so that their order does not matter.
 DIGEST_MASK: Final = (1 << 64) - 1
@@ -36,7 +38,8 @@ class Record:
 
     Args:
         value: what was stored; None marks a tombstone.
-        version: a number that the store issues; a newer version of a key has a greater one.
+        version: a number that the store issues, up to `LAST_NUMBER`; a newer version of a key has
+            a greater one.
         expires_at: milliseconds since 1970-01-01 UTC (see `SteadyTime`), or `NEVER_EXPIRES`.
     """
 

@@ -9,8 +9,8 @@ Grammar; numbers are unsigned and big-endian but for the checksum::
     record    = format kind version expiry value checksum
     format    = 0x01                    1 byte; the first byte of every format, also of later ones
     kind      = 0x00 / 0x01 / 0x02      1 byte: text, bytes, tombstone
-    version   = 8 bytes
-    expiry    = 8 bytes                 milliseconds since 1970-01-01 UTC; 0: never
+    version   = 8 bytes                 below 2**63
+    expiry    = 8 bytes                 below 2**63; milliseconds since 1970-01-01 UTC; 0: never
     value     = UTF-8 / bytes / nothing as the kind says
     checksum  = 4 bytes, little-endian  CRC-32 of disk key and all of the record before it
 
@@ -37,7 +37,7 @@ RECORD_OVERHEAD: Final = 22
 _TEXT: Final = 0
 _BYTES: Final = 1
 _TOMBSTONE: Final = 2
-_HEADER = struct.Struct(">BBQQ")
+_HEADER = struct.Struct(">BBqq")
 _HEADER_BYTES = _HEADER.size
 _CHECKSUM = struct.Struct("<I")
 _CHECKSUM_BYTES = _CHECKSUM.size
@@ -85,7 +85,7 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, kind, version, expires_at = _HEADER.unpack_from(raw)
-    if record_format != RECORD_FORMAT:
+    if record_format != RECORD_FORMAT or version < 0 or expires_at < 0:
         return None
     value = raw[_HEADER_BYTES:-_CHECKSUM_BYTES]
     if kind == _TEXT:
@@ -109,7 +109,9 @@ def stamp_of(disk_key: bytes, raw: bytes) -> tuple[int, int] | None:
     if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, _, version, expires_at = _HEADER.unpack_from(raw)
-    return (version, expires_at) if record_format == RECORD_FORMAT else None
+    if record_format != RECORD_FORMAT or version < 0 or expires_at < 0:
+        return None
+    return version, expires_at
 
 
 def fault_of(disk_key: bytes, raw: bytes) -> str | None:
@@ -122,4 +124,6 @@ def fault_of(disk_key: bytes, raw: bytes) -> str | None:
         return "its checksum is wrong"
     if raw[0] != RECORD_FORMAT:
         return f"it has format {raw[0]}, and only {RECORD_FORMAT} is known"
+    if stamp_of(disk_key, raw) is None:
+        return "its version or its expiry is beyond 2**63"
     return "its value is not what its kind says"

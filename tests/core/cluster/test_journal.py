@@ -24,7 +24,7 @@ from core import (
     StorageError,
     StoreClosedError,
 )
-from core.cluster.journal import LAST_VERSION, Journal
+from core.cluster.journal import Journal
 from core.cluster.journal_codec import (
     CLEAN,
     COMMIT,
@@ -41,6 +41,7 @@ from core.cluster.journal_codec import (
     unseal,
 )
 from core.cluster.position_spans import PositionSpans
+from core.record import LAST_NUMBER
 from core.servers import rocksdb_database
 from core.servers.rocksdb_database import META, RECORDS, Database
 from core.servers.rocksdb_server import SyncMode
@@ -49,7 +50,7 @@ from core.stripes import LAST_POSITION
 ENTRIES = [
     Entry(7, "key", Record("value", 3, 0)),
     Entry(LAST_POSITION, "ключ\0", Record(b"\x00\xff", 4, 1_700_000_000_000)),
-    Entry(0, "gone", Record(None, LAST_VERSION, 0)),
+    Entry(0, "gone", Record(None, LAST_NUMBER, 0)),
     Entry(1, "empty", Record("", 1, 0)),
 ]
 
@@ -207,12 +208,12 @@ class TestVersions:
         journal.reserve_versions(100)
         journal.reserve_versions(50)
         assert journal.versions_reserved == 100
-        journal.reserve_versions(LAST_VERSION)
+        journal.reserve_versions(LAST_NUMBER)
         journal = reopened(journal, path)
-        assert journal.versions_reserved == LAST_VERSION
+        assert journal.versions_reserved == LAST_NUMBER
         journal.close(clean=True)
 
-    @pytest.mark.parametrize("limit", [0, -1, LAST_VERSION + 1])
+    @pytest.mark.parametrize("limit", [0, -1, LAST_NUMBER + 1])
     def test_what_is_no_version_is_refused(self, path: Path, limit: int) -> None:
         journal = opened(path)
         with pytest.raises(InvalidOptionError, match="a version is from 1 to"):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.record import NEVER_EXPIRES, Record
+from core.record import LAST_NUMBER, NEVER_EXPIRES, Record
 from core.servers.record_codec import (
     RECORD_OVERHEAD,
     decode_record,
@@ -17,7 +17,7 @@ from core.servers.record_codec import (
 )
 from core.stripes import LAST_POSITION
 
-NUMBERS = st.integers(0, 2**64 - 1)
+NUMBERS = st.integers(0, LAST_NUMBER)
 VALUES = st.none() | st.text() | st.binary()
 RECORDS: st.SearchStrategy[Record] = st.builds(Record, VALUES, NUMBERS, NUMBERS)
 POSITIONS = st.integers(0, LAST_POSITION)
@@ -101,6 +101,8 @@ def test_a_fault_says_what_is_wrong(damage: object, fault: str) -> None:
         (b"\x01\x03" + bytes(16), "kind"),
         (b"\x01\x02" + bytes(16) + b"a tombstone with a value", "kind"),
         (b"\x01\x00" + bytes(16) + b"\xff", "kind"),
+        (b"\x01\x00\x80" + bytes(15), "beyond 2**63"),
+        (b"\x01\x00" + bytes(8) + b"\x80" + bytes(7), "beyond 2**63"),
     ],
 )
 def test_a_record_of_another_format_or_kind_is_found(body: bytes, fault: str) -> None:
