@@ -7,13 +7,13 @@ Parameters that users may get wrong are `object` where the method is implemented
 is overloaded: compiled code would refuse another type by itself, with an error that is not ours.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Final, TypeVar, overload
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar, overload
 
 from mypy_extensions import i64, mypyc_attr
 
 from core.cluster.expiry import SteadyTime
-from core.cluster.levels import Level
+from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
 from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Route
 from core.errors import ServerFailedError
@@ -246,6 +246,65 @@ class HotPath:
             return default
         route.counters.reads += 1
         return record.value
+
+    def get_many(
+        self, keys: Iterable[str], *, read_level: Level | str | None = None
+    ) -> dict[str, Value]:
+        """Return the values of those `keys` that have one. Each key is read on its own.
+
+        Args:
+            keys: the keys.
+            read_level: how many replicas of each to ask; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: one of them could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas of one answered than the level asks for.
+            ServerUnavailableError: no replica of one answers that is known to be up to date.
+        """
+        found: dict[str, Value] = {}
+        # Any, so that compiled code lets a key of another type come as far as our own error.
+        unchecked: Iterable[Any] = keys
+        for key in unchecked:
+            # The method of this class: compiled, it is called without being looked up.
+            value = HotPath.get(self, key, read_level=read_level)
+            if value is not None:
+                found[key] = value
+        return found
+
+    def set_many(
+        self,
+        items: Mapping[str, Value] | Iterable[tuple[str, Value]],
+        *,
+        write_level: Level | str | None = None,
+    ) -> int:
+        """Store each value under its key; return how many were stored.
+
+        All keys and values are checked first. Each is then written on its own: another thread may
+        see some of them before the others.
+
+        Args:
+            items: keys and values.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: one could not be a key; nothing was stored.
+            InvalidOptionError: the level is unknown; nothing was stored.
+            InvalidValueError: one could not be a value; nothing was stored.
+            NoServersError: the ring has no server.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were stored.
+        """
+        level = None if write_level is None else checked_level(write_level)
+        keys: list[str] = []
+        values: list[Value] = []
+        pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
+        for key, value in pairs:
+            keys.append(checked_key(key))
+            values.append(checked_value(value))
+        for number, key in enumerate(keys):
+            HotPath.set(self, key, values[number], write_level=level)
+        return len(keys)
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired."""

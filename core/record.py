@@ -93,6 +93,9 @@ def checked_key(key: object) -> str:
     Raises:
         InvalidKeyError: not a `str`, empty, over 1,024 UTF-8 bytes, or with a lone surrogate.
     """
+    # What most are, at a third of the price.
+    if type(key) is str and key.isascii() and 0 < len(key) <= MAX_KEY_BYTES:
+        return key
     if not isinstance(key, str):
         raise InvalidKeyError(f"a key must be str, not {type(key).__name__}")
     # A subclass may bring its own __eq__ and __hash__ (an enum does): store its text alone.
@@ -118,6 +121,8 @@ def checked_value(value: object) -> Value:
     Raises:
         InvalidValueError: not `str` or `bytes`, over 16 MiB, or with a lone surrogate.
     """
+    if type(value) is str and value.isascii() and len(value) <= MAX_VALUE_BYTES:
+        return value
     if isinstance(value, bytes):
         content: Value = value if type(value) is bytes else bytes(value)
         size: int | None = len(content)
