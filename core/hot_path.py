@@ -7,41 +7,34 @@ Parameters that users may get wrong are `object` where the method is implemented
 is overloaded: compiled code would refuse another type by itself, with an error that is not ours.
 """
 
-import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, overload
 
 from mypy_extensions import i64, mypyc_attr
 
 from core.cluster.expiry import SteadyTime
-from core.cluster.levels import Level
+from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
 from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Route
 from core.errors import ServerFailedError
 from core.record import (
-    EXPIRES_AT,
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,
     NEVER_EXPIRES,
-    VALUE,
     Entry,
     Record,
     Value,
     checked_key,
     checked_value,
 )
-from core.ring.hashing import SEED, HashFunction
+from core.ring.hashing import SEED, HashFunction, murmur3
+from core.ring.murmur3 import COMPILED, murmur3_x86_32
 from core.stripe_lock import Lock
 
 Default = TypeVar("Default")
 
-# The collector is given new records 1,024 writes at a time; see `_untrack_new_records`.
-_UNTRACK_MASK: Final = 1_024 - 1
-
 # Compiled, a call of the function takes half as long as looking the method up on the value.
 _is_ascii: Final = str.isascii
-# An object, so that compiled code need not make one.
-_NEVER_EXPIRES: Final[object] = NEVER_EXPIRES
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -65,6 +58,7 @@ class HotPath:
     __slots__ = (
         "_applying",
         "_hash",
+        "_hashes_here",
         "_locks",
         "_replication",
         "_slots",
@@ -85,11 +79,12 @@ class HotPath:
         yield_point: Callable[[str], None] | None,
     ) -> None:
         self._hash = hash_function
+        # Whether positions are worked out without calling `hash_function`.
+        self._hashes_here: bool = COMPILED and hash_function is murmur3
         self._slots = slots
         self._locks = locks
         self._applying = applying
-        # Any, so that compiled code takes a version as it comes: opening and closing it took 20 ns.
-        self._versions: Iterator[Any] = versions
+        self._versions = versions
         self._replication = replication
         self._time = time
         self._yield_point = yield_point
@@ -162,9 +157,13 @@ class HotPath:
             value = checked_value(value)
         # A function is fetched before it is called: calling an attribute of a slot takes 30 ns
         # longer where it is not compiled.
-        hash_function = self._hash
+        position: i64
         try:
-            position: i64 = hash_function(key.encode(), SEED, False)
+            if self._hashes_here:
+                position = murmur3_x86_32(key.encode())
+            else:
+                hash_function = self._hash
+                position = hash_function(key.encode(), SEED, False)
         except UnicodeEncodeError:
             checked_key(key)
             raise
@@ -179,8 +178,7 @@ class HotPath:
                 self._yield_point("set.routed")
             for version in self._versions:  # noqa: B007  half as long as calling next()
                 break
-            # Any, so that compiled code makes the tuple once and not anew for each copy.
-            record: Any = (value, version, _NEVER_EXPIRES)
+            record = Record(value, version, NEVER_EXPIRES)
             if route.direct:
                 # As `Replication.write_locked`, which a call more would take 80 ns to reach.
                 records = route.records
@@ -190,14 +188,10 @@ class HotPath:
                 for records in route.others:
                     records[key] = record
                 route.counters.writes += 1
-                writes = route.counters.writes
             else:
                 self._replication.write_locked(Entry(position, key, record))
-                writes = route.counters.writes
         finally:
             lock.release()
-        if not writes & _UNTRACK_MASK:
-            _untrack_new_records()
         return True
 
     @overload
@@ -223,13 +217,17 @@ class HotPath:
         """
         if read_level is not None:
             found = self._read(key, read_level)
-            return default if found is None else found[VALUE]
+            return default if found is None else found.value
         # A key that is found was checked when it was stored, so only a miss checks all of it.
         if type(key) is not str:
             key = checked_key(key)
-        hash_function = self._hash
+        position: i64
         try:
-            position: i64 = hash_function(key.encode(), SEED, False)
+            if self._hashes_here:
+                position = murmur3_x86_32(key.encode())
+            else:
+                hash_function = self._hash
+                position = hash_function(key.encode(), SEED, False)
         except UnicodeEncodeError:
             checked_key(key)
             raise
@@ -238,18 +236,75 @@ class HotPath:
             route = route.at(position)
         if self._yield_point is not None:
             self._yield_point("get.routed")
-        # Any, so that compiled code does not look at the type of each part of the record.
-        record: Any = (
+        record = (
             route.records.get(key) if route.fetch is None else _fetched(route.fetch, position, key)
         )
         if record is None or self._applying:
             found = self._read(key)
-            return default if found is None else found[VALUE]
-        parts: tuple[object, ...] = record
-        if parts[EXPIRES_AT] and self._time.expired(record):
+            return default if found is None else found.value
+        if record.expires_at and self._time.expired(record):
             return default
         route.counters.reads += 1
-        return parts[VALUE]
+        return record.value
+
+    def get_many(
+        self, keys: Iterable[str], *, read_level: Level | str | None = None
+    ) -> dict[str, Value]:
+        """Return the values of those `keys` that have one. Each key is read on its own.
+
+        Args:
+            keys: the keys.
+            read_level: how many replicas of each to ask; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: one of them could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas of one answered than the level asks for.
+            ServerUnavailableError: no replica of one answers that is known to be up to date.
+        """
+        found: dict[str, Value] = {}
+        # Any, so that compiled code lets a key of another type come as far as our own error.
+        unchecked: Iterable[Any] = keys
+        for key in unchecked:
+            # The method of this class: compiled, it is called without being looked up.
+            value = HotPath.get(self, key, read_level=read_level)
+            if value is not None:
+                found[key] = value
+        return found
+
+    def set_many(
+        self,
+        items: Mapping[str, Value] | Iterable[tuple[str, Value]],
+        *,
+        write_level: Level | str | None = None,
+    ) -> int:
+        """Store each value under its key; return how many were stored.
+
+        All keys and values are checked first. Each is then written on its own: another thread may
+        see some of them before the others.
+
+        Args:
+            items: keys and values.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: one could not be a key; nothing was stored.
+            InvalidOptionError: the level is unknown; nothing was stored.
+            InvalidValueError: one could not be a value; nothing was stored.
+            NoServersError: the ring has no server.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were stored.
+        """
+        level = None if write_level is None else checked_level(write_level)
+        keys: list[str] = []
+        values: list[Value] = []
+        pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
+        for key, value in pairs:
+            keys.append(checked_key(key))
+            values.append(checked_value(value))
+        for number, key in enumerate(keys):
+            HotPath.set(self, key, values[number], write_level=level)
+        return len(keys)
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired."""
@@ -274,15 +329,3 @@ def _fetched(fetch: Callable[[int, str], Record | None], position: int, key: str
         return fetch(position, key)
     except ServerFailedError:
         return None
-
-
-def _untrack_new_records() -> None:
-    """Have the garbage collector look at what was just written, while that is little.
-
-    It watches every new tuple until it has seen once that there is nothing in it to watch. But it
-    counts what is made less what is freed, so a store that is overwritten never calls it, and
-    whoever next makes 700 objects (a join) waits for 200,000 records: 100 ms in which nothing else
-    runs. This takes 10 to 40 ns a write.
-    """
-    if gc.isenabled():
-        gc.collect(0)

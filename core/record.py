@@ -3,9 +3,10 @@
 Knows nothing of servers or the ring.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, final
 
 import mmh3
+from mypy_extensions import i64, mypyc_attr
 
 from core.errors import InvalidKeyError, InvalidValueError
 from core.safe_text import quoted
@@ -19,23 +20,49 @@ _MAX_BYTES_PER_CHARACTER: Final = 4
 KEY_CHARACTERS_ALWAYS_SHORT: Final = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
 
 NEVER_EXPIRES: Final = 0
+# The greatest version, and the greatest time, that a record can have.
+LAST_NUMBER: Final = (1 << 63) - 1
 
 # Digests are sums of 64-bit hashes, modulo 2**64, so that their order does not matter.
 DIGEST_MASK: Final = (1 << 64) - 1
 
-# The parts of a record; see `Record`.
-VALUE: Final = 0
-VERSION: Final = 1
-EXPIRES_AT: Final = 2
 
+@final
+@mypyc_attr(acyclic=True)
+class Record:
+    """One version of one key: what servers store. Not to be changed after it was made.
 
-# One version of one key: (value, version, expires_at).
-#   value: what was stored; None marks a tombstone.
-#   version: a number that the store issues; a newer version of a key has a greater one.
-#   expires_at: milliseconds since 1970-01-01 UTC (see `SteadyTime`), or `NEVER_EXPIRES`.
-# A plain tuple, because every write makes one and every read opens one: that takes 30 and 3 ns,
-# where a NamedTuple takes 130 and 25, and a slotted class 120 to make.
-Record = tuple[Value | None, int, int]
+    Compiled, its numbers lie in it and the garbage collector never looks at it: it takes 48 bytes,
+    where a tuple with its version takes 96, and a write with 8 threads 500 ns instead of 610.
+    Uncompiled, a tuple would be quicker to make (30 ns instead of 130).
+
+    Args:
+        value: what was stored; None marks a tombstone.
+        version: a number that the store issues, up to `LAST_NUMBER`; a newer version of a key has
+            a greater one.
+        expires_at: milliseconds since 1970-01-01 UTC (see `SteadyTime`), or `NEVER_EXPIRES`.
+    """
+
+    __slots__ = ("expires_at", "value", "version")
+
+    def __init__(self, value: Value | None, version: i64, expires_at: i64) -> None:
+        self.value = value
+        self.version = version
+        self.expires_at = expires_at
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Record)
+            and self.version == other.version
+            and self.expires_at == other.expires_at
+            and self.value == other.value
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.value, self.version, self.expires_at))
+
+    def __repr__(self) -> str:
+        return f"Record({self.value!r}, {self.version}, {self.expires_at})"
 
 
 class Entry(NamedTuple):
@@ -66,6 +93,9 @@ def checked_key(key: object) -> str:
     Raises:
         InvalidKeyError: not a `str`, empty, over 1,024 UTF-8 bytes, or with a lone surrogate.
     """
+    # What most are, at a third of the price.
+    if type(key) is str and key.isascii() and 0 < len(key) <= MAX_KEY_BYTES:
+        return key
     if not isinstance(key, str):
         raise InvalidKeyError(f"a key must be str, not {type(key).__name__}")
     # A subclass may bring its own __eq__ and __hash__ (an enum does): store its text alone.
@@ -91,6 +121,8 @@ def checked_value(value: object) -> Value:
     Raises:
         InvalidValueError: not `str` or `bytes`, over 16 MiB, or with a lone surrogate.
     """
+    if type(value) is str and value.isascii() and len(value) <= MAX_VALUE_BYTES:
+        return value
     if isinstance(value, bytes):
         content: Value = value if type(value) is bytes else bytes(value)
         size: int | None = len(content)
@@ -117,7 +149,7 @@ def digest_of(key: str, record: Record) -> int:
 
     A version is given to one value only, so the value need not be hashed.
     """
-    text = f"{key}\0{record[VERSION]}\0{record[EXPIRES_AT]}"
+    text = f"{key}\0{record.version}\0{record.expires_at}"
     return mmh3.hash64(text.encode(), signed=False)[0]
 
 

@@ -6,7 +6,7 @@ belong, the shards hold servers and routes, the membership changes them.
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -17,7 +17,7 @@ from core.clock import Clock, SystemClock
 from core.cluster.doctor import DoctorReport, count_corrupt, examine
 from core.cluster.expiry import Expiry, SteadyTime
 from core.cluster.failover import CrashPreview, Failover, Recovery
-from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency, Level
+from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency, Level, checked_level
 from core.cluster.maintenance import Maintenance
 from core.cluster.membership import Membership
 from core.cluster.migration import Migration
@@ -51,10 +51,7 @@ from core.events import Event, EventLog
 from core.hot_path import HotPath
 from core.options import checked_count
 from core.record import (
-    EXPIRES_AT,
     NEVER_EXPIRES,
-    VALUE,
-    VERSION,
     Entry,
     Item,
     Record,
@@ -543,9 +540,9 @@ class KeyValueStore(HotPath):
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
         record = self._read(key, read_level)
-        if record is None or record[VALUE] is None:
+        if record is None or record.value is None:
             return None
-        return record[VALUE], record[VERSION]
+        return record.value, record.version
 
     def remove(self, key: str, *, write_level: Level | str | None = None) -> bool:
         """Remove `key`; return whether it had a value. O(1).
@@ -560,7 +557,7 @@ class KeyValueStore(HotPath):
             QuorumError: fewer replicas acknowledged it than the level asks for.
             ServerUnavailableError: no replica answers that could say whether it had a value.
         """
-        level = None if write_level is None else _checked_level(write_level)
+        level = None if write_level is None else checked_level(write_level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
@@ -569,7 +566,7 @@ class KeyValueStore(HotPath):
             record = self._replication.read_locked(position, key)
             if record is None:
                 return False
-            gone = (None, next(self._versions), NEVER_EXPIRES)
+            gone = Record(None, next(self._versions), NEVER_EXPIRES)
             self._replication.write_locked(Entry(position, key, gone), level)
         return not self._time.expired(record)
 
@@ -618,9 +615,9 @@ class KeyValueStore(HotPath):
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
         record = self._read(key, read_level)
-        if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
+        if record is None or record.expires_at == NEVER_EXPIRES:
             return None
-        return (record[EXPIRES_AT] - self._time.now_ms()) / 1_000
+        return (record.expires_at - self._time.now_ms()) / 1_000
 
     def transaction(self) -> Transaction:
         """Begin a transaction, to be used in a ``with`` block, at whose end it commits.
@@ -660,57 +657,6 @@ class KeyValueStore(HotPath):
         """
         return self.get(key, None, read_level=read_level) is not None
 
-    def get_many(
-        self, keys: Iterable[str], *, read_level: Level | str | None = None
-    ) -> dict[str, Value]:
-        """Return the values of those `keys` that have one. Each key is read on its own.
-
-        Args:
-            keys: the keys.
-            read_level: how many replicas of each to ask; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: one of them could not be a key.
-            InvalidOptionError: the level is unknown.
-            QuorumError: fewer replicas of one answered than the level asks for.
-            ServerUnavailableError: no replica of one answers that is known to be up to date.
-        """
-        get: Callable[[str], Value | None]
-        get = self.get if read_level is None else partial(self.get, read_level=read_level)
-        return {key: value for key in keys if (value := get(key)) is not None}
-
-    def set_many(
-        self,
-        items: Mapping[str, Value] | Iterable[tuple[str, Value]],
-        *,
-        write_level: Level | str | None = None,
-    ) -> int:
-        """Store each value under its key; return how many were stored.
-
-        All keys and values are checked first. Each is then written on its own: another thread may
-        see some of them before the others.
-
-        Args:
-            items: keys and values.
-            write_level: how many replicas must acknowledge each; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: one could not be a key; nothing was stored.
-            InvalidOptionError: the level is unknown; nothing was stored.
-            InvalidValueError: one could not be a value; nothing was stored.
-            NoServersError: the ring has no server.
-            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
-                were stored.
-        """
-        pairs = items.items() if isinstance(items, Mapping) else items
-        checked = [(checked_key(key), checked_value(value)) for key, value in pairs]
-        put = self.set
-        if write_level is not None:
-            put = partial(put, write_level=_checked_level(write_level))
-        for key, value in checked:
-            put(key, value)
-        return len(checked)
-
     def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
         """Remove each of `keys`; return how many had a value. Each is removed on its own.
 
@@ -724,7 +670,7 @@ class KeyValueStore(HotPath):
             QuorumError: fewer replicas acknowledged one than the level asks for; those before it
                 were removed.
         """
-        level = None if write_level is None else _checked_level(write_level)
+        level = None if write_level is None else checked_level(write_level)
         checked = [checked_key(key) for key in keys]
         return sum(self.remove(key, write_level=level) for key in checked)
 
@@ -771,7 +717,7 @@ class KeyValueStore(HotPath):
     def _items(self, prefix: str) -> Iterator[Item]:
         for stripe in range(STRIPES):
             for _, key, record in self._replication.entries_of_stripe(stripe):
-                value, _, expires_at = record
+                value, expires_at = record.value, record.expires_at
                 if value is None or not key.startswith(prefix) or self._time.expired(record):
                     continue
                 yield Item(key, value, None if expires_at == NEVER_EXPIRES else expires_at)
@@ -798,7 +744,7 @@ class KeyValueStore(HotPath):
             if len(found) >= count:
                 break
             for entry in self._replication.entries_of_stripe((first + step) % STRIPES):
-                value = entry.record[VALUE]
+                value = entry.record.value
                 if value is None or self._time.expired(entry.record):
                     continue
                 late = step == 0 and entry[:2] < start
@@ -968,7 +914,7 @@ class KeyValueStore(HotPath):
 
         After a miss without the lock too: its range may have moved in between.
         """
-        read_level = None if level is None else _checked_level(level)
+        read_level = None if level is None else checked_level(level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         if self._yield_point is not None:
@@ -986,7 +932,7 @@ class KeyValueStore(HotPath):
         write_level: object,
     ) -> bool:
         key, value = checked_key(key), checked_value(value)
-        level = None if write_level is None else _checked_level(write_level)
+        level = None if write_level is None else checked_level(write_level)
         expires_at = NEVER_EXPIRES if ttl is None else self._expires_at(ttl)
         if expected_version is not None:
             # What equals no version would look like a race that is lost for ever.
@@ -999,29 +945,29 @@ class KeyValueStore(HotPath):
                     current = None
                 if only_if_absent and current is not None:
                     return False
-                version = 0 if current is None else current[VERSION]
+                version = 0 if current is None else current.version
                 if expected_version not in (None, version):
                     return False
             if self._yield_point is not None:
                 self._yield_point("set.decided")
             # Before the write: one that fails may still come through, and is to be swept as well.
             self._watch(key, expires_at)
-            record = (value, next(self._versions), expires_at)
+            record = Record(value, next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 
     def _set_expiry(self, key: str, expires_at: int, write_level: Level | str | None) -> bool:
-        level = None if write_level is None else _checked_level(write_level)
+        level = None if write_level is None else checked_level(write_level)
         key = checked_key(key)
         position = self._shards.position_of(key)
         with self._locks[position >> STRIPE_SHIFT]:
             current = self._replication.read_locked(position, key)
             if current is None or self._time.expired(current):
                 return False
-            if current[EXPIRES_AT] == expires_at == NEVER_EXPIRES:
+            if current.expires_at == expires_at == NEVER_EXPIRES:
                 return False
             self._watch(key, expires_at)
-            record = (current[VALUE], next(self._versions), expires_at)
+            record = Record(current.value, next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 
@@ -1060,13 +1006,6 @@ class KeyValueStore(HotPath):
 
     def _create_memory_server(self, server_id: str) -> Server:
         return MemoryServer(server_id, self._shards.position_of)
-
-
-def _checked_level(level: object) -> Level:
-    if isinstance(level, str):
-        with suppress(ValueError):
-            return Level(level)
-    raise InvalidOptionError("a level must be 'one', 'quorum' or 'all'")
 
 
 def _checked_consistency(consistency: Consistency | str) -> Consistency:

@@ -7,7 +7,7 @@ from enum import StrEnum
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError
-from core.record import VERSION, Entry, Record
+from core.record import Entry, Record
 from core.stripes import LAST_POSITION, STRIPE_SHIFT, STRIPES, last_position_of
 
 # Findings that a report lists; the rest is counted.
@@ -219,7 +219,7 @@ class _Doctor:
 
 def newest_of(found: dict[str, Record]) -> Record:
     """Return the record of the greatest version."""
-    return max(found.values(), key=lambda record: record[VERSION])
+    return max(found.values(), key=lambda record: record.version)
 
 
 def _faults(found: dict[str, Record], owners: list[str]) -> list[Fault]:
@@ -230,7 +230,7 @@ def _faults(found: dict[str, Record], owners: list[str]) -> list[Fault]:
         faults.append(Fault.MISPLACED if lacking else Fault.ORPHANED)
     elif lacking:
         faults.append(Fault.UNDER_REPLICATED)
-    versions = {found[owner][VERSION] for owner in owners if owner in found}
+    versions = {found[owner].version for owner in owners if owner in found}
     if len(versions) > 1:
         faults.append(Fault.DIVERGED)
     return faults

@@ -13,7 +13,7 @@ from core.clock import Clock
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError, StoreError
-from core.record import EXPIRES_AT, NEVER_EXPIRES, Entry, Record
+from core.record import NEVER_EXPIRES, Entry, Record
 from core.stripes import stripe_of
 
 # Keys in one step of the sweeper, so that it never has the processor for long.
@@ -48,7 +48,7 @@ class SteadyTime:
     def expired(self, record: Record) -> bool:
         """Return whether a record's time is over."""
         # As `now_ms`, which a call more would take 50 ns to reach: reads pass through here.
-        expires_at = record[EXPIRES_AT]
+        expires_at: int = record.expires_at
         now_ms = self._base_ms + self._monotonic() * 1_000
         return expires_at != NEVER_EXPIRES and expires_at <= now_ms
 
@@ -154,7 +154,7 @@ class Expiry:
                 continue
             with suppress(ServerFailedError):
                 for entry in replica.durable.due(now, limit):
-                    self.watch(entry.key, entry.record[EXPIRES_AT])
+                    self.watch(entry.key, entry.record.expires_at)
 
     def _take_due(self, limit: int) -> list[tuple[int, str]]:
         now = self._time.now_ms()
@@ -175,12 +175,12 @@ class Expiry:
         position = self._shards.position_of(key)
         with self._shards.locks[stripe_of(position)]:
             record = self._replication.read_locked(position, key)
-            if record is None or record[EXPIRES_AT] == NEVER_EXPIRES:
+            if record is None or record.expires_at == NEVER_EXPIRES:
                 return False
             if self._time.expired(record):
                 entry = Entry(position, key, record)
                 self._replication.remove_expired_locked(entry, next(self._versions))
                 return True
             if self._indexed:
-                self.watch(key, record[EXPIRES_AT])
+                self.watch(key, record.expires_at)
             return False

@@ -70,7 +70,7 @@ from core.errors import (
     StoreClosedError,
     StoreError,
 )
-from core.record import Entry
+from core.record import LAST_NUMBER, Entry
 from core.servers.group_sync import GroupSync
 from core.servers.rocksdb_server import SyncMode, trouble_of
 from core.stripes import LAST_POSITION
@@ -80,8 +80,6 @@ if TYPE_CHECKING:
 
 # The first version that a store issues: 0 stands for a key that is absent.
 FIRST_VERSION: Final = 1
-# The greatest that a record can be written with.
-LAST_VERSION: Final = (1 << 64) - 1
 
 # What errors call it, where they would name a server.
 _NAME: Final = "journal"
@@ -259,8 +257,8 @@ class Journal:
         Raises:
             InvalidOptionError: it is no version.
         """
-        if not FIRST_VERSION <= limit <= LAST_VERSION:
-            raise InvalidOptionError(f"a version is from {FIRST_VERSION} to {LAST_VERSION:,}")
+        if not FIRST_VERSION <= limit <= LAST_NUMBER:
+            raise InvalidOptionError(f"a version is from {FIRST_VERSION} to {LAST_NUMBER:,}")
         if limit <= self._versions:
             return
         with self._writing() as operations:

@@ -12,7 +12,7 @@ Grammar; numbers are unsigned and big-endian but for the checksum::
     "versions"           number             no version at or above it was ever issued
     "move" number        low high back      4 bytes, 4 bytes, 0x00 / 0x01
     "commit" number      entry*
-    number               8 bytes            of notes: in the order in which they were made
+    number               8 bytes, below 2**63; of notes: in the order in which they were made
     entry                size disk_key size record
     size                 4 bytes
     disk_key, record     as `record_codec` says, which also says why the checksum is where it is
@@ -38,7 +38,7 @@ MOVE: Final = b"move"
 COMMIT: Final = b"commit"
 
 _FORMAT_BYTES: Final = 1
-_NUMBER: Final = struct.Struct(">Q")
+_NUMBER: Final = struct.Struct(">q")
 _SPAN: Final = struct.Struct(">IIB")
 _SIZE: Final = struct.Struct(">I")
 _CHECKSUM: Final = struct.Struct("<I")
@@ -111,6 +111,8 @@ def decode_number(payload: bytes) -> int:
     if len(payload) != _NUMBER.size:
         raise DamagedNoteError("it is no number")
     number: int = _NUMBER.unpack(payload)[0]
+    if number < 0:
+        raise DamagedNoteError("its number is beyond 2**63")
     return number
 
 

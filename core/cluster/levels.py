@@ -1,7 +1,10 @@
 """How many replicas an operation asks, and what a store promises when none is named."""
 
+from contextlib import suppress
 from enum import StrEnum
 from typing import Final
+
+from core.errors import InvalidOptionError
 
 MAX_REPLICATION_FACTOR: Final = 7
 
@@ -39,3 +42,15 @@ class Consistency(StrEnum):
     def level(self) -> Level:
         """The level of reads and writes."""
         return Level.QUORUM if self is Consistency.STRONG else Level.ONE
+
+
+def checked_level(level: object) -> Level:
+    """Return the level that is meant.
+
+    Raises:
+        InvalidOptionError: there is no such level.
+    """
+    if isinstance(level, str):
+        with suppress(ValueError):
+            return Level(level)
+    raise InvalidOptionError("a level must be 'one', 'quorum' or 'all'")

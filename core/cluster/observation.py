@@ -22,7 +22,7 @@ from core.cluster.snapshot import (
 )
 from core.errors import NoServersError, ServerFailedError
 from core.events import EventLog
-from core.record import EXPIRES_AT, NEVER_EXPIRES, VALUE, VERSION
+from core.record import NEVER_EXPIRES
 from core.servers.faults import NO_FAULTS, FaultInjector
 from core.stripes import LAST_POSITION, STRIPES, stripe_of
 
@@ -100,7 +100,7 @@ def explain_key(key: str, membership: Membership, shards: Shards, time: SteadyTi
                     record = route.reader.server.get(position, key)
     if record is not None and time.expired(record):
         record = None
-    expires_at = record[EXPIRES_AT] if record is not None else NEVER_EXPIRES
+    expires_at = record.expires_at if record is not None else NEVER_EXPIRES
     return KeyPlacement(
         key=key,
         position=position,
@@ -109,8 +109,8 @@ def explain_key(key: str, membership: Membership, shards: Shards, time: SteadyTi
         replicas=route.owners,
         copies=copies,
         exists=record is not None,
-        value=record[VALUE] if record is not None else None,
-        version=record[VERSION] if record is not None else None,
+        value=record.value if record is not None else None,
+        version=record.version if record is not None else None,
         ttl=None if expires_at == NEVER_EXPIRES else (expires_at - time.now_ms()) / 1_000,
         moving_to=moving_to,
         epoch=view.epoch,
@@ -128,7 +128,7 @@ def _copy_on(replica: Replica, position: int, key: str) -> ReplicaCopy:
         server_id=replica.server_id,
         answers=answers,
         current=answers and replica.current(stripe_of(position)),
-        version=record[VERSION] if record is not None else None,
+        version=record.version if record is not None else None,
     )
 
 
@@ -271,5 +271,5 @@ def _check_records(server_id: str, shards: Shards) -> set[int]:
             continue
         owners = shards.routing.at(position).owners
         assert server_id in owners, f"{key!r} is on {server_id}, and routed to {owners}"
-        assert record[VERSION] > 0, f"{key!r} on {server_id} has version {record[VERSION]}"
+        assert record.version > 0, f"{key!r} on {server_id} has version {record.version}"
     return {stripe_of(entry.position) for entry in entries}

@@ -17,7 +17,7 @@ from core.cluster.replication import Replication
 from core.cluster.routing import Segment
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.record import VERSION, Entry
+from core.record import Entry
 from core.ring.hash_ring import HashRing
 from core.stripes import STRIPES
 
@@ -158,7 +158,7 @@ def _make_equal(shards: Shards, segment: Segment) -> None:
     for server in servers:
         for entry in [*server.scan(low, high), *server.removals(low, high)]:
             known = newest.get(entry.key)
-            if known is None or known.record[VERSION] < entry.record[VERSION]:
+            if known is None or known.record.version < entry.record.version:
                 newest[entry.key] = entry
     for server in servers:
         server.apply_many(list(newest.values()))

@@ -30,7 +30,7 @@ from core.errors import (
     ServerUnavailableError,
     StorageError,
 )
-from core.record import EXPIRES_AT, NEVER_EXPIRES, VALUE, VERSION, Entry, Record
+from core.record import NEVER_EXPIRES, Entry, Record
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 
@@ -103,7 +103,7 @@ class Replication:
         level = level or self._shards.consistency.level
         if route.direct:
             self._write_directly_locked(route, entry)
-        elif route.well and entry.record[VALUE] is not None:
+        elif route.well and entry.record.value is not None:
             self._write_to_all_locked(route, entry, level, owed=owed)
         else:
             self._write_to_each_locked(route, entry, level, {}, {}, owed=owed)
@@ -116,7 +116,7 @@ class Replication:
         its last owner in a moment.
         """
         servers = len(self._shards.replicas)
-        if entry.record[VALUE] is not None and servers < self._fewest_unwarned:
+        if entry.record.value is not None and servers < self._fewest_unwarned:
             self._fewest_unwarned = servers
             warn_of_few_servers(servers, self._shards.replication_factor)
 
@@ -130,7 +130,7 @@ class Replication:
         """
         stripe = stripe_of(entry.position)
         route = self._shards.routing.at(entry.position)
-        gone = entry._replace(record=(None, version, NEVER_EXPIRES))
+        gone = entry._replace(record=Record(None, version, NEVER_EXPIRES))
         current = [replica for replica in route.replicas if replica.current(stripe)]
         drops = self._drops(gone, len(current) == len(route.replicas))
         changes: dict[str, int] = {}
@@ -150,7 +150,7 @@ class Replication:
         """Write through a route whose owners are all current: no tombstone is needed."""
         key, record = entry.key, entry.record
         copies = (route.records, *route.others)
-        if record[VALUE] is None:
+        if record.value is None:
             found = None
             for records in copies:
                 found = records.pop(key, None)
@@ -226,7 +226,7 @@ class Replication:
         # Only one that was current knows what was there before. Too low a count could let a stripe
         # be taken for empty.
         known = [change for server_id, change in changes.items() if server_id in current]
-        route.tally.keys += known[0] if known else entry.record[VALUE] is not None
+        route.tally.keys += known[0] if known else entry.record.value is not None
         missed = len(self._shards.current(route.owners, stripe)) < len(current)
         # One that crashes at this moment has its routes made anew stripe by stripe.
         crashing = route.reader is not None and not route.reader.current(stripe)
@@ -238,7 +238,7 @@ class Replication:
 
     def _drops(self, entry: Entry, all_current: bool) -> bool:
         """Return whether whoever holds the key just forgets it: nobody has to be told later."""
-        return entry.record[VALUE] is None and all_current and not self._old_may_return()
+        return entry.record.value is None and all_current and not self._old_may_return()
 
     @staticmethod
     def _change_at(replica: Replica, entry: Entry, *, drops: bool) -> int:
@@ -352,7 +352,7 @@ class Replication:
             raise failure or ServerUnavailableError(route.owners)
         if len(answers) < needed:
             raise QuorumError(len(answers), needed, unknown=False)
-        newest = max(truth or answers.values(), key=lambda record: record[VERSION] if record else 0)
+        newest = max(truth or answers.values(), key=lambda record: record.version if record else 0)
         if newest is not None:
             self._mend_locked(Entry(position, key, newest), answers)
         return newest
@@ -394,9 +394,9 @@ class Replication:
     ) -> Record | None:
         """Return the record that a replica will have of a key once its hints were delivered."""
         for entry in replica.hints_of(stripe):
-            if entry.key == key and (record is None or record[VERSION] < entry.record[VERSION]):
+            if entry.key == key and (record is None or record.version < entry.record.version):
                 record = entry.record
-        return None if record is None or record[VALUE] is None else record
+        return None if record is None or record.value is None else record
 
     def _entries_of_locked(self, segment: Segment) -> list[Entry]:
         """Return the entries of a part of a stripe, from a current replica or with hints."""
@@ -424,14 +424,14 @@ class Replication:
         for hint in replica.hints_of(stripe):
             if low <= hint.position <= high:
                 known = entries.get(hint.key)
-                if known is None or known.record[VERSION] < hint.record[VERSION]:
+                if known is None or known.record.version < hint.record.version:
                     entries[hint.key] = hint
-        return sorted(entry for entry in entries.values() if entry.record[VALUE] is not None)
+        return sorted(entry for entry in entries.values() if entry.record.value is not None)
 
     def _mend_locked(self, entry: Entry, answers: dict[str, Record | None]) -> None:
         """Read repair: give the newest record to who answered with an older one, or none."""
         for server_id, record in answers.items():
-            if record is None or record[VERSION] < entry.record[VERSION]:
+            if record is None or record.version < entry.record.version:
                 replica = self._shards.replicas[server_id]
                 if self._apply_locked(replica, entry) is None:
                     self._miss_locked(replica, entry)
@@ -555,8 +555,8 @@ class Replication:
 
     def _watch_locked(self, entry: Entry) -> None:
         """Have a record swept that comes late: the sweeper may have looked for it in vain."""
-        if entry.record[EXPIRES_AT] != NEVER_EXPIRES:
-            self._watch(entry.key, entry.record[EXPIRES_AT])
+        if entry.record.expires_at != NEVER_EXPIRES:
+            self._watch(entry.key, entry.record.expires_at)
 
     @staticmethod
     def _make_equal_locked(

@@ -110,17 +110,19 @@ class Route:
         refusal: type[StoreError] | None = None,
         well: bool = False,
     ) -> None:
-        self.well = well
+        # In this order, because compiled they lie in it: what every read and write looks at comes
+        # first, in one line of the processor's cache.
+        self.segments = segments
         self.records = records if records is not None else {}
         self.fetch = fetch
+        self.counters = (reader or replicas[0]).counters if replicas else OperationCounters()
+        self.direct = bool(copies)
+        self.tally = tally or KeyTally()
+        self.others = copies[1:]
+        self.well = well
         self.owners = owners
         self.replicas = replicas
         self.reader = reader
-        self.direct = bool(copies)
-        self.others = copies[1:]
-        self.tally = tally or KeyTally()
-        self.counters = (reader or replicas[0]).counters if replicas else OperationCounters()
-        self.segments = segments
         self.refusal = refusal
 
     def at(self, position: int) -> "Route":

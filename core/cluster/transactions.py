@@ -24,8 +24,6 @@ from core.errors import InvalidOptionError, QuorumError, StoreError, Transaction
 from core.options import checked_count
 from core.record import (
     NEVER_EXPIRES,
-    VALUE,
-    VERSION,
     Entry,
     Record,
     Value,
@@ -133,7 +131,7 @@ class Committer:
     def _apply_locked(self, writes: dict[str, Value | None], positions: dict[str, int]) -> None:
         failure: StoreError | None = None
         entries = [
-            Entry(positions[key], key, (value, next(self._versions), NEVER_EXPIRES))
+            Entry(positions[key], key, Record(value, next(self._versions), NEVER_EXPIRES))
             for key, value in writes.items()
         ]
         with self._persistence.commit(entries):
@@ -150,7 +148,7 @@ class Committer:
     def _seen(self, record: Record | None) -> tuple[Value | None, int]:
         if record is None or self._time.expired(record):
             return None, _ABSENT
-        return record[VALUE], record[VERSION]
+        return record.value, record.version
 
 
 class Transaction:

@@ -11,9 +11,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, TypeVar, overload
 
+from mypy_extensions import i64
+
 from core.errors import NoServersError
 from core.record import checked_key
 from core.ring.hashing import SEED, HashFunction, murmur3
+from core.ring.murmur3 import COMPILED, murmur3_x86_32
 from core.ring.ring_range import Range
 from core.stripes import LAST_POSITION, POSITION_BITS, POSITIONS
 
@@ -54,6 +57,7 @@ class RingView:
 
     __slots__ = (
         "_hash",
+        "_hashes_here",
         "_shares",
         "_sizes",
         "_table",
@@ -78,6 +82,8 @@ class RingView:
         self.vnodes_by_server: Mapping[str, tuple[Vnode, ...]] = _grouped_by_server(self.vnodes)
         self.weights: Mapping[str, float] = MappingProxyType(dict(weights))
         self._hash = hash_function
+        # Whether positions are worked out without calling `hash_function`.
+        self._hashes_here: bool = COMPILED and hash_function is murmur3
         self._table: list[str | None] = []
         # How many positions each server is the primary of.
         self._sizes: dict[str, int] = dict.fromkeys(self.weights, 0)
@@ -181,7 +187,10 @@ class RingView:
         # A good key pays for no check: another one is looked at when this has failed.
         try:
             text: str = key
-            position = self._hash(text.encode(), SEED, False)
+            if self._hashes_here:
+                position: i64 = murmur3_x86_32(text.encode())
+            else:
+                position = self._hash(text.encode(), SEED, False)
         except (AttributeError, TypeError, UnicodeEncodeError):
             checked_key(key)
             raise

@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from core.record import (
     DIGEST_MASK,
     NEVER_EXPIRES,
-    VALUE,
-    VERSION,
     Entry,
     Record,
     digest_of,
@@ -63,14 +61,14 @@ class MemoryServer:
         records = self.records(stripe)
         current = records.get(entry.key)
         tombstones = self._tombstones.get(stripe)
-        newest = current[VERSION] if current is not None else 0
+        newest = current.version if current is not None else 0
         if tombstones is not None:
             newest = max(newest, tombstones.get(entry.key, 0))
-        if newest >= entry.record[VERSION]:
+        if newest >= entry.record.version:
             return None
-        if entry.record[VALUE] is None:
+        if entry.record.value is None:
             dropped = self.drop(entry.position, entry.key)
-            self._tombstones.setdefault(stripe, {})[entry.key] = entry.record[VERSION]
+            self._tombstones.setdefault(stripe, {})[entry.key] = entry.record.version
             return -1 if dropped else 0
         records[entry.key] = entry.record
         if tombstones is not None:
@@ -96,7 +94,7 @@ class MemoryServer:
     def removals(self, low: int, high: int) -> list[Entry]:
         """Return the tombstones at positions `low` to `high`. O(tombstones in those stripes)."""
         return [
-            Entry(position, key, (None, version, NEVER_EXPIRES))
+            Entry(position, key, Record(None, version, NEVER_EXPIRES))
             for stripe in range(stripe_of(low), stripe_of(high) + 1)
             for key, version in self._tombstones.get(stripe, _NO_TOMBSTONES).items()
             if low <= (position := self._position_of(key)) <= high
@@ -129,7 +127,7 @@ class MemoryServer:
         for stripe in self._stripes_between(low, high):
             for _, key, record in self._entries_between(stripe, low, high):
                 keys += 1
-                size += size_in_bytes(key, record[VALUE])
+                size += size_in_bytes(key, record.value)
         return RangeSize(keys, size)
 
     def discard(self, low: int, high: int) -> int:

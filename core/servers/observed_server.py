@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from core.errors import ObservingError
-from core.record import VERSION, Entry, Record
+from core.record import Entry, Record
 from core.servers.rocksdb_server import RocksDBServer
 from core.servers.server import RangeSize
 
@@ -48,7 +48,7 @@ class ObservedServer(RocksDBServer):
         record = self._own(position, key)
         for other in self._others:
             found = other._own(position, key)
-            if found is not None and (record is None or found[VERSION] > record[VERSION]):
+            if found is not None and (record is None or found.version > record.version):
                 record = found
         return record
 
@@ -61,7 +61,7 @@ class ObservedServer(RocksDBServer):
         for other in self._others:
             for entry in other._own_entries(low, high, None):
                 known = newest.get(entry[:2])
-                if known is None or known.record[VERSION] < entry.record[VERSION]:
+                if known is None or known.record.version < entry.record.version:
                     newest[entry[:2]] = entry
         return sorted(newest.values(), key=lambda entry: entry[:2])[:limit]
 

@@ -9,8 +9,8 @@ Grammar; numbers are unsigned and big-endian but for the checksum::
     record    = format kind version expiry value checksum
     format    = 0x01                    1 byte; the first byte of every format, also of later ones
     kind      = 0x00 / 0x01 / 0x02      1 byte: text, bytes, tombstone
-    version   = 8 bytes
-    expiry    = 8 bytes                 milliseconds since 1970-01-01 UTC; 0: never
+    version   = 8 bytes                 below 2**63
+    expiry    = 8 bytes                 below 2**63; milliseconds since 1970-01-01 UTC; 0: never
     value     = UTF-8 / bytes / nothing as the kind says
     checksum  = 4 bytes, little-endian  CRC-32 of disk key and all of the record before it
 
@@ -37,7 +37,7 @@ RECORD_OVERHEAD: Final = 22
 _TEXT: Final = 0
 _BYTES: Final = 1
 _TOMBSTONE: Final = 2
-_HEADER = struct.Struct(">BBQQ")
+_HEADER = struct.Struct(">BBqq")
 _HEADER_BYTES = _HEADER.size
 _CHECKSUM = struct.Struct("<I")
 _CHECKSUM_BYTES = _CHECKSUM.size
@@ -59,10 +59,10 @@ def split_disk_key(disk_key: bytes) -> tuple[int, str]:
 def encode_record(disk_key: bytes, record: Record) -> bytes:
     """Return `record` as it lies under `disk_key`. O(length of the value).
 
-    >>> encode_record(disk_key_of(7, "key"), ("value", 3, 0)).hex()[:20]
+    >>> encode_record(disk_key_of(7, "key"), Record("value", 3, 0)).hex()[:20]
     '01000000000000000003'
     """
-    value, version, expires_at = record
+    value, version, expires_at = record.value, record.version, record.expires_at
     if value is None:
         body = _HEADER.pack(RECORD_FORMAT, _TOMBSTONE, version, expires_at)
     elif isinstance(value, str):
@@ -79,24 +79,24 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     wrong with it, `fault_of` tells. O(length of the record).
 
     >>> disk_key = disk_key_of(7, "key")
-    >>> decode_record(disk_key, encode_record(disk_key, (b"value", 3, 0)))
-    (b'value', 3, 0)
+    >>> decode_record(disk_key, encode_record(disk_key, Record(b"value", 3, 0)))
+    Record(b'value', 3, 0)
     """
     if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, kind, version, expires_at = _HEADER.unpack_from(raw)
-    if record_format != RECORD_FORMAT:
+    if record_format != RECORD_FORMAT or version < 0 or expires_at < 0:
         return None
     value = raw[_HEADER_BYTES:-_CHECKSUM_BYTES]
     if kind == _TEXT:
         try:
-            return value.decode(), version, expires_at
+            return Record(value.decode(), version, expires_at)
         except UnicodeDecodeError:
             return None
     if kind == _BYTES:
-        return value, version, expires_at
+        return Record(value, version, expires_at)
     if kind == _TOMBSTONE and not value:
-        return None, version, expires_at
+        return Record(None, version, expires_at)
     return None
 
 
@@ -109,7 +109,9 @@ def stamp_of(disk_key: bytes, raw: bytes) -> tuple[int, int] | None:
     if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, _, version, expires_at = _HEADER.unpack_from(raw)
-    return (version, expires_at) if record_format == RECORD_FORMAT else None
+    if record_format != RECORD_FORMAT or version < 0 or expires_at < 0:
+        return None
+    return version, expires_at
 
 
 def fault_of(disk_key: bytes, raw: bytes) -> str | None:
@@ -122,4 +124,6 @@ def fault_of(disk_key: bytes, raw: bytes) -> str | None:
         return "its checksum is wrong"
     if raw[0] != RECORD_FORMAT:
         return f"it has format {raw[0]}, and only {RECORD_FORMAT} is known"
+    if stamp_of(disk_key, raw) is None:
+        return "its version or its expiry is beyond 2**63"
     return "its value is not what its kind says"

@@ -53,10 +53,7 @@ from core.errors import (
 )
 from core.record import (
     DIGEST_MASK,
-    EXPIRES_AT,
     NEVER_EXPIRES,
-    VALUE,
-    VERSION,
     Entry,
     Record,
     digest_of,
@@ -240,7 +237,7 @@ class RocksDBServer:
             for disk_key, raw in self._items(database, self._engine.RECORDS, low, high):
                 stamp, key = stamp_of(disk_key, raw), _text_key_of(disk_key)
                 if stamp is not None and key is not None:
-                    total += digest_of(key, (None, *stamp))
+                    total += digest_of(key, Record(None, *stamp))
         return total & DIGEST_MASK
 
     def measure(self, low: int, high: int) -> RangeSize:
@@ -482,7 +479,7 @@ class RocksDBServer:
         disk_key = place[_EXPIRY_BYTES:]
         raw = database.get_record(disk_key)
         record = None if raw is None else decode_record(disk_key, raw)
-        if record is None or place != _place_of(record[EXPIRES_AT], disk_key):
+        if record is None or place != _place_of(record.expires_at, disk_key):
             return None
         return Entry(*split_disk_key(disk_key), record)
 
@@ -513,7 +510,7 @@ class RocksDBServer:
     def _apply_locked(self, disk_key: bytes, entry: Entry) -> int | None:
         """Store a record in the usual way, one `put`, or as `_plan_locked` says."""
         position, _, record = entry
-        value, version, expires_at = record
+        value, version, expires_at = record.value, record.version, record.expires_at
         change = 0
         newest = self._known.get(disk_key) or self._known_before.get(disk_key)
         if newest is None:
@@ -556,14 +553,14 @@ class RocksDBServer:
         else:
             removed = self._tombstone_locked(entry.position, disk_key)
             newest = removed or 0
-        if newest >= record[VERSION]:
+        if newest >= record.version:
             return None
         if raw is not None:
             self._unindex(changes, disk_key, raw)
         elif removed is not None:
             self._delete_tombstone(changes, disk_key)
         encoded = encode_record(disk_key, record)
-        if record[VALUE] is None:
+        if record.value is None:
             if raw is not None:
                 changes.add(self._engine.RECORDS, disk_key, None)
                 changes.keys -= 1
@@ -572,8 +569,8 @@ class RocksDBServer:
             return 0 if raw is None else -1
         changes.add(self._engine.RECORDS, disk_key, encoded)
         changes.keys += raw is None
-        if record[EXPIRES_AT] != NEVER_EXPIRES:
-            place = _place_of(record[EXPIRES_AT], disk_key)
+        if record.expires_at != NEVER_EXPIRES:
+            place = _place_of(record.expires_at, disk_key)
             changes.add(self._engine.EXPIRIES, place, b"")
         return 1 if raw is None else 0
 

@@ -65,6 +65,8 @@ MODULES = (
     "core.cluster.replica",
     "core.cluster.replication",
     "core.cluster.routing",
+    "core.record",
+    "core.ring.murmur3",
     "core.ring.ring_view",
     "core.servers.record_codec",
     "core.servers.rocksdb_server",

@@ -3,7 +3,7 @@
 import pytest
 
 from core import Fault, FaultInjector, KeyValueStore
-from core.record import NEVER_EXPIRES, Entry
+from core.record import NEVER_EXPIRES, Entry, Record
 from tests.support import content_of, filled, store_with
 
 FIVE = ("alpha", "bravo", "charlie", "delta", "echo")
@@ -15,7 +15,7 @@ def store() -> KeyValueStore:
 
 
 def entry_of(store: KeyValueStore, key: str, value: str = "stray", version: int = 1) -> Entry:
-    return Entry(store.explain(key).position, key, (value, version, NEVER_EXPIRES))
+    return Entry(store.explain(key).position, key, Record(value, version, NEVER_EXPIRES))
 
 
 def stranger_to(store: KeyValueStore, key: str) -> str:

@@ -20,7 +20,7 @@ from core import (
     ServerUnavailableError,
 )
 from core.cluster.replica import Replica
-from core.record import NEVER_EXPIRES, Entry
+from core.record import NEVER_EXPIRES, Entry, Record
 from core.ring.hashing import position_of
 from core.servers.memory_server import MemoryServer
 from core.stripes import stripe_of
@@ -298,11 +298,11 @@ def test_a_hint_does_not_outlive_the_range_it_is_for() -> None:
     store.set(key, "old")
     replica = store._shards.replicas["alpha"]
     stripe = stripe_of(position_of(key))
-    replica.miss(stripe, Entry(position_of(key), key, ("hinted", 10**9, NEVER_EXPIRES)))
+    replica.miss(stripe, Entry(position_of(key), key, Record("hinted", 10**9, NEVER_EXPIRES)))
     store._shards.routing.refresh(stripe)
     store.get(key)  # delivers it
     assert store.get(key) == "hinted"
-    replica.miss(stripe, Entry(position_of(key), key, ("outlived", 10**10, NEVER_EXPIRES)))
+    replica.miss(stripe, Entry(position_of(key), key, Record("outlived", 10**10, NEVER_EXPIRES)))
     replica.forget_hints(stripe, position_of(key), position_of(key))
     assert replica.current(stripe)
     replica.check_invariants()
@@ -457,7 +457,7 @@ def test_hints_are_counted_by_all_threads_alike() -> None:
 
     def miss(first: int) -> None:
         for number in range(first, first + 2_000):
-            entry = Entry(number, f"key {number}", ("value", 1, NEVER_EXPIRES))
+            entry = Entry(number, f"key {number}", Record("value", 1, NEVER_EXPIRES))
             replica.miss(first // 2_000, entry)
 
     threads = [threading.Thread(target=miss, args=(number * 2_000,)) for number in range(4)]

@@ -6,7 +6,6 @@ import pytest
 
 from core import FaultInjector, InvalidOptionError, KeyValueStore, ManualClock
 from core.cluster.expiry import KEYS_PER_SWEEP
-from core.record import EXPIRES_AT
 from tests.support import store_with
 
 
@@ -105,7 +104,7 @@ def test_expiry_is_kept_as_wall_clock_time(store: KeyValueStore, clock: ManualCl
     store.set("key", "value", ttl=10)
     record = store._read("key")
     assert record is not None
-    assert record[EXPIRES_AT] == clock.now_ms() + 10_000
+    assert record.expires_at == clock.now_ms() + 10_000
 
 
 def test_the_sweeper_frees_memory_a_bounded_piece_at_a_time(

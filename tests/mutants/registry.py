@@ -170,7 +170,8 @@ MUTANTS = (
         "cluster.range_mover:RangeMover._read",
         (
             "return high, entries\n",
-            "return high, [entry._replace(record=(*entry.record[:2], 0)) for entry in entries]\n",
+            "return high, [entry._replace(record=type(entry.record)(entry.record.value, "
+            "entry.record.version, 0)) for entry in entries]\n",
         ),
     ),
     simulated(
@@ -235,7 +236,7 @@ MUTANTS = (
             MemoryServer("alpha", position_of)
         ),
         "servers.memory_server:MemoryServer.apply",
-        (("if newest >= entry.record[VERSION]:", "if False:"),),
+        (("if newest >= entry.record.version:", "if False:"),),
     ),
     simulated(
         "routes are not made anew after a miss",
@@ -256,7 +257,7 @@ MUTANTS = (
         catching.single(test_replication.test_read_repair_mends_a_replica_that_differs),
         "cluster.replication:Replication._mend_locked",
         (
-            ("record[VERSION] < entry", "record[VERSION] > entry"),
+            ("record.version < entry", "record.version > entry"),
             ("record is None or", "record is not None and"),
         ),
     ),

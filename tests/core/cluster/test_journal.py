@@ -20,10 +20,11 @@ from core import (
     Entry,
     InvalidOptionError,
     ManualClock,
+    Record,
     StorageError,
     StoreClosedError,
 )
-from core.cluster.journal import LAST_VERSION, Journal
+from core.cluster.journal import Journal
 from core.cluster.journal_codec import (
     CLEAN,
     COMMIT,
@@ -40,16 +41,17 @@ from core.cluster.journal_codec import (
     unseal,
 )
 from core.cluster.position_spans import PositionSpans
+from core.record import LAST_NUMBER
 from core.servers import rocksdb_database
 from core.servers.rocksdb_database import META, RECORDS, Database
 from core.servers.rocksdb_server import SyncMode
 from core.stripes import LAST_POSITION
 
 ENTRIES = [
-    Entry(7, "key", ("value", 3, 0)),
-    Entry(LAST_POSITION, "ключ\0", (b"\x00\xff", 4, 1_700_000_000_000)),
-    Entry(0, "gone", (None, LAST_VERSION, 0)),
-    Entry(1, "empty", ("", 1, 0)),
+    Entry(7, "key", Record("value", 3, 0)),
+    Entry(LAST_POSITION, "ключ\0", Record(b"\x00\xff", 4, 1_700_000_000_000)),
+    Entry(0, "gone", Record(None, LAST_NUMBER, 0)),
+    Entry(1, "empty", Record("", 1, 0)),
 ]
 
 
@@ -206,12 +208,12 @@ class TestVersions:
         journal.reserve_versions(100)
         journal.reserve_versions(50)
         assert journal.versions_reserved == 100
-        journal.reserve_versions(LAST_VERSION)
+        journal.reserve_versions(LAST_NUMBER)
         journal = reopened(journal, path)
-        assert journal.versions_reserved == LAST_VERSION
+        assert journal.versions_reserved == LAST_NUMBER
         journal.close(clean=True)
 
-    @pytest.mark.parametrize("limit", [0, -1, LAST_VERSION + 1])
+    @pytest.mark.parametrize("limit", [0, -1, LAST_NUMBER + 1])
     def test_what_is_no_version_is_refused(self, path: Path, limit: int) -> None:
         journal = opened(path)
         with pytest.raises(InvalidOptionError, match="a version is from 1 to"):
@@ -348,7 +350,7 @@ class TestCommits:
 
         def commit(thread: int) -> None:
             for number in range(20):
-                entry = Entry(thread, str(number), ("value", 1, 0))
+                entry = Entry(thread, str(number), Record("value", 1, 0))
                 begun[thread].append(journal.begin_commit([entry]))
                 if number % 2:
                     journal.end_commit(begun[thread].pop())
@@ -891,14 +893,15 @@ import sys
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from core import Entry
+from core import Entry, Record
 from core.cluster.journal import Journal
 journal = Journal(Path(sys.argv[1]), sync=sys.argv[2])
 print("open", flush=True)
 number = 0
 while True:
     number += 1
-    entries = [Entry(number, f"{number} {part}", ("x" * number, number, 0)) for part in range(3)]
+    record = Record("x" * number, number, 0)
+    entries = [Entry(number, f"{number} {part}", record) for part in range(3)]
     print("begun", journal.begin_commit(entries), number, flush=True)
     if number % 3:
         journal.end_commit(number)
@@ -934,7 +937,9 @@ def check_after_kill(path: Path, sync: SyncMode, seconds: float, cycle: int) -> 
         assert told["begun"] - told["ended"] <= pending.keys() | {last}, f"cycle {cycle}"
         assert not told["ended"] & pending.keys()
         for number, entries in pending.items():
-            assert [entry.record[0] for entry in entries] == ["x" * number] * 3, "half of a commit"
+            assert [entry.record.value for entry in entries] == ["x" * number] * 3, (
+                "half of a commit"
+            )
         moved = journal.moved()
         assert all(any(low <= n * 10 <= high for low, high in moved) for n in told["moved"])
         assert journal.versions_reserved >= max(told["reserved"], default=1)

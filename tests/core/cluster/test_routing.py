@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.cluster.replica import Replica
 from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Owners, RoutingTable
-from core.record import NEVER_EXPIRES
+from core.record import NEVER_EXPIRES, Record
 from core.ring.hashing import position_of
 from core.servers.memory_server import MemoryServer
 from core.stripes import LAST_POSITION, STRIPE_SHIFT
@@ -102,5 +102,5 @@ def test_a_split_slot_leads_to_where_the_key_belongs() -> None:
     split = table.slots[position >> SLOT_SHIFT]
     assert split.at(position) is table.at(position)
     assert split.at(position).owners == ("bravo",)
-    split.at(position).records["user:1"] = ("value", 1, NEVER_EXPIRES)
+    split.at(position).records["user:1"] = Record("value", 1, NEVER_EXPIRES)
     assert split.records == {}

@@ -6,13 +6,13 @@ from abc import ABC, abstractmethod
 import pytest
 
 from core import Entry, Server
-from core.record import NEVER_EXPIRES, VALUE
+from core.record import NEVER_EXPIRES, Record
 from core.ring import position_of
 from core.stripes import LAST_POSITION, STRIPE_SHIFT, last_position_of, stripe_of
 
 
 def entry(key: str, value: str | bytes = "value", version: int = 1) -> Entry:
-    return Entry(position_of(key), key, (value, version, NEVER_EXPIRES))
+    return Entry(position_of(key), key, Record(value, version, NEVER_EXPIRES))
 
 
 class ServerContract(ABC):
@@ -48,30 +48,30 @@ class ServerContract(ABC):
             assert server.get(one.position, one.key) == one.record
             found = server.get(one.position, one.key)
             assert found is not None
-            assert type(found[VALUE]) is type(value)
+            assert type(found.value) is type(value)
 
     def test_only_a_newer_version_is_applied(self, server: Server) -> None:
         assert server.apply(entry("key", "second", 2)) is not None
         assert server.apply(entry("key", "first", 1)) is None
         assert server.apply(entry("key", "other second", 2)) is None
-        assert server.get(position_of("key"), "key") == ("second", 2, NEVER_EXPIRES)
+        assert server.get(position_of("key"), "key") == Record("second", 2, NEVER_EXPIRES)
         assert server.apply(entry("key", "third", 3)) is not None
-        assert server.get(position_of("key"), "key") == ("third", 3, NEVER_EXPIRES)
+        assert server.get(position_of("key"), "key") == Record("third", 3, NEVER_EXPIRES)
         assert server.count() == 1
 
     def test_a_write_says_by_how_much_the_keys_changed(self, server: Server) -> None:
-        gone = entry("key")._replace(record=(None, 4, NEVER_EXPIRES))
+        gone = entry("key")._replace(record=Record(None, 4, NEVER_EXPIRES))
         assert server.apply(entry("key", "first", 1)) == 1
         assert server.apply(entry("key", "second", 2)) == 0
         assert server.apply(entry("key", "first", 1)) is None
         assert server.apply(gone) == -1
         assert server.apply(gone) is None
-        assert server.apply(gone._replace(record=(None, 5, NEVER_EXPIRES))) == 0
+        assert server.apply(gone._replace(record=Record(None, 5, NEVER_EXPIRES))) == 0
         assert server.apply(entry("key", "third", 6)) == 1
         assert server.apply(entry("other", "value", 7)) == 1
 
     def test_many_are_applied_by_the_same_rule(self, server: Server, entries: list[Entry]) -> None:
-        newer = entries[7]._replace(record=("newer", 10_000, NEVER_EXPIRES))
+        newer = entries[7]._replace(record=Record("newer", 10_000, NEVER_EXPIRES))
         server.apply(newer)
         assert server.apply_many(entries) == len(entries) - 1
         assert server.apply_many(entries) == 0
@@ -120,10 +120,10 @@ class ServerContract(ABC):
         server.apply(one)
         assert records.get("key") == one.record
         assert "key" in records
-        records["key"] = ("newer", 2, NEVER_EXPIRES)
-        assert server.get(one.position, "key") == ("newer", 2, NEVER_EXPIRES)
+        records["key"] = Record("newer", 2, NEVER_EXPIRES)
+        assert server.get(one.position, "key") == Record("newer", 2, NEVER_EXPIRES)
         assert server.count() == 1
-        assert records.pop("key", None) == ("newer", 2, NEVER_EXPIRES)
+        assert records.pop("key", None) == Record("newer", 2, NEVER_EXPIRES)
         assert records.pop("key", None) is None
         assert server.get(one.position, "key") is None
         assert server.count() == 0
@@ -156,7 +156,7 @@ class ServerContract(ABC):
 
     def test_a_tombstone_takes_the_record_and_keeps_older_ones_away(self, server: Server) -> None:
         one = entry("key", "value", 3)
-        gone = one._replace(record=(None, 5, NEVER_EXPIRES))
+        gone = one._replace(record=Record(None, 5, NEVER_EXPIRES))
         server.apply(one)
         assert server.apply(gone) is not None
         assert server.get(one.position, "key") is None
@@ -165,29 +165,29 @@ class ServerContract(ABC):
         assert server.apply(gone) is None
         assert server.get(one.position, "key") is None
         assert server.apply(entry("key", "newer", 6)) is not None
-        assert server.get(one.position, "key") == ("newer", 6, NEVER_EXPIRES)
+        assert server.get(one.position, "key") == Record("newer", 6, NEVER_EXPIRES)
 
     def test_a_tombstone_older_than_the_record_does_nothing(self, server: Server) -> None:
         one = entry("key", "value", 3)
         server.apply(one)
-        assert server.apply(one._replace(record=(None, 2, NEVER_EXPIRES))) is None
+        assert server.apply(one._replace(record=Record(None, 2, NEVER_EXPIRES))) is None
         assert server.get(one.position, "key") == one.record
 
     def test_tombstones_are_listed_by_range(self, server: Server) -> None:
         gone = [entry(f"key-{number}", version=number + 1) for number in range(5)]
         server.apply_many(gone)
-        tombstones = [one._replace(record=(None, 10, NEVER_EXPIRES)) for one in gone]
+        tombstones = [one._replace(record=Record(None, 10, NEVER_EXPIRES)) for one in gone]
         server.apply_many(tombstones)
         assert sorted(server.removals(0, LAST_POSITION)) == sorted(tombstones)
         place = gone[2].position
         assert server.removals(place, place) == [tombstones[2]]
-        assert server.apply(gone[2]._replace(record=("again", 11, NEVER_EXPIRES))) is not None
+        assert server.apply(gone[2]._replace(record=Record("again", 11, NEVER_EXPIRES))) is not None
         assert server.removals(place, place) == []
 
     def test_what_is_dropped_or_discarded_was_not_removed(self, server: Server) -> None:
         first, second = entry("first"), entry("second")
         for one in (first, second):
-            server.apply(one._replace(record=(None, 10, NEVER_EXPIRES)))
+            server.apply(one._replace(record=Record(None, 10, NEVER_EXPIRES)))
         assert not server.drop(first.position, first.key)
         assert server.apply(first) is not None
         assert server.apply(second) is None
@@ -196,7 +196,7 @@ class ServerContract(ABC):
 
     def test_tombstones_are_forgotten_a_stripe_at_a_time(self, server: Server) -> None:
         one = entry("key", version=3)
-        server.apply(one._replace(record=(None, 5, NEVER_EXPIRES)))
+        server.apply(one._replace(record=Record(None, 5, NEVER_EXPIRES)))
         assert server.forget_tombstones(stripe_of(one.position) ^ 1) == 0
         assert server.apply(one) is None
         assert server.forget_tombstones(stripe_of(one.position)) == 1
@@ -223,13 +223,13 @@ class ServerContract(ABC):
         assert server.digest(0, LAST_POSITION) == other.digest(0, LAST_POSITION) != 0
         assert server.digest(low, high) == other.digest(low, high)
         assert server.digest(low, high) != server.digest(low + 1, high)
-        changed = entries[100]._replace(record=("value", 10_000, NEVER_EXPIRES))
+        changed = entries[100]._replace(record=Record("value", 10_000, NEVER_EXPIRES))
         other.apply(changed)
         assert server.digest(low, high) != other.digest(low, high)
         server.apply(changed)
         assert server.digest(low, high) == other.digest(low, high)
-        server.apply(changed._replace(record=("value", 10_001, 5)))
-        other.apply(changed._replace(record=("value", 10_001, 6)))
+        server.apply(changed._replace(record=Record("value", 10_001, 5)))
+        other.apply(changed._replace(record=Record("value", 10_001, 6)))
         assert server.digest(low, high) != other.digest(low, high)
 
     def test_it_can_be_closed(self, server: Server) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.record import NEVER_EXPIRES, Record
+from core.record import LAST_NUMBER, NEVER_EXPIRES, Record
 from core.servers.record_codec import (
     RECORD_OVERHEAD,
     decode_record,
@@ -17,9 +17,9 @@ from core.servers.record_codec import (
 )
 from core.stripes import LAST_POSITION
 
-NUMBERS = st.integers(0, 2**64 - 1)
+NUMBERS = st.integers(0, LAST_NUMBER)
 VALUES = st.none() | st.text() | st.binary()
-RECORDS: st.SearchStrategy[Record] = st.tuples(VALUES, NUMBERS, NUMBERS)
+RECORDS: st.SearchStrategy[Record] = st.builds(Record, VALUES, NUMBERS, NUMBERS)
 POSITIONS = st.integers(0, LAST_POSITION)
 KEYS = st.text(min_size=1, max_size=40)
 PLACES = st.tuples(POSITIONS, KEYS)
@@ -32,7 +32,7 @@ def test_what_was_encoded_is_decoded(place: tuple[int, str], record: Record) -> 
     decoded = decode_record(disk_key, raw)
     assert decoded == record
     assert decoded is not None
-    assert type(decoded[0]) is type(record[0])
+    assert type(decoded.value) is type(record.value)
     assert fault_of(disk_key, raw) is None
     assert split_disk_key(disk_key) == place
 
@@ -43,7 +43,10 @@ def test_disk_keys_lie_in_the_order_of_the_ring(places: list[tuple[int, str]]) -
     assert in_order == sorted(in_order)
 
 
-@given(PLACES, st.tuples(st.none() | st.text(max_size=9) | st.binary(max_size=9), NUMBERS, NUMBERS))
+@given(
+    PLACES,
+    st.builds(Record, st.none() | st.text(max_size=9) | st.binary(max_size=9), NUMBERS, NUMBERS),
+)
 def test_every_flipped_bit_is_found(place: tuple[int, str], record: Record) -> None:
     disk_key = disk_key_of(*place)
     raw = encode_record(disk_key, record)
@@ -86,7 +89,7 @@ def test_no_bytes_are_read_as_a_record_by_chance(position: int, raw: bytes) -> N
 )
 def test_a_fault_says_what_is_wrong(damage: object, fault: str) -> None:
     disk_key = disk_key_of(7, "key")
-    raw = encode_record(disk_key, ("value", 3, NEVER_EXPIRES))
+    raw = encode_record(disk_key, Record("value", 3, NEVER_EXPIRES))
     assert callable(damage)
     assert fault in str(fault_of(disk_key, damage(raw)))
 
@@ -98,6 +101,8 @@ def test_a_fault_says_what_is_wrong(damage: object, fault: str) -> None:
         (b"\x01\x03" + bytes(16), "kind"),
         (b"\x01\x02" + bytes(16) + b"a tombstone with a value", "kind"),
         (b"\x01\x00" + bytes(16) + b"\xff", "kind"),
+        (b"\x01\x00\x80" + bytes(15), "beyond 2**63"),
+        (b"\x01\x00" + bytes(8) + b"\x80" + bytes(7), "beyond 2**63"),
     ],
 )
 def test_a_record_of_another_format_or_kind_is_found(body: bytes, fault: str) -> None:
@@ -109,7 +114,7 @@ def test_a_record_of_another_format_or_kind_is_found(body: bytes, fault: str) ->
 
 def test_the_overhead_is_what_is_said() -> None:
     disk_key = disk_key_of(7, "key")
-    assert len(encode_record(disk_key, ("", 3, NEVER_EXPIRES))) == RECORD_OVERHEAD
+    assert len(encode_record(disk_key, Record("", 3, NEVER_EXPIRES))) == RECORD_OVERHEAD
 
 
 def test_a_key_that_is_no_text_is_shown_escaped() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import DiskFullError, Entry, ManualClock, RocksDBServer, StorageError
-from core.record import NEVER_EXPIRES
+from core.record import NEVER_EXPIRES, Record
 from core.ring import position_of
 from core.stripes import LAST_POSITION
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[3]
 # Writes values, lists, expiries and tombstones, and says after each what was acknowledged.
 WRITER = """
 import sys
-from core import Entry, RocksDBServer
+from core import Entry, Record, RocksDBServer
 from core.ring import position_of
 
 directory, sync, start = sys.argv[1:]
@@ -32,12 +32,12 @@ while True:
     key = f"key-{version % 200}"
     value = None if version % 7 == 0 else "v" * (version % 900)
     expires_at = 5 if value and version % 5 == 0 else 0
-    one = Entry(position_of(key), key, (value, version, expires_at))
+    one = Entry(position_of(key), key, Record(value, version, expires_at))
     if version % 11:
         server.apply(one)
     else:
         pair = f"pair-{version % 3}"
-        other = Entry(position_of(pair), pair, ("pair", version, 0))
+        other = Entry(position_of(pair), pair, Record("pair", version, 0))
         server.apply_many([one, other])
     sys.stdout.write(f"{version}\\n")
     sys.stdout.flush()
@@ -78,7 +78,7 @@ def test_every_acknowledged_write_survives_a_kill(tmp_path: Path, sync: str) -> 
                 assert record is None
             else:
                 assert record is not None
-                assert record[:2] == (value, version)
+                assert (record.value, record.version) == (value, version)
         assert server.corrupt_keys(0, LAST_POSITION) == []
         assert server.count() == len(server.scan(0, LAST_POSITION))
         server.close()
@@ -87,7 +87,7 @@ def test_every_acknowledged_write_survives_a_kill(tmp_path: Path, sync: str) -> 
 
 FULL = """
 import os, resource, signal, sys
-from core import DiskFullError, Entry, ManualClock, RocksDBServer
+from core import DiskFullError, Entry, ManualClock, Record, RocksDBServer
 from core.ring import position_of
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -97,13 +97,13 @@ server = RocksDBServer("alpha", sys.argv[1], sync=sys.argv[2], clock=clock)
 def write(number):
     key = f"key-{number}"
     value = (f"{number} " * 1000)[:1000]
-    return server.apply(Entry(position_of(key), key, (value, number + 1, 0)))
+    return server.apply(Entry(position_of(key), key, Record(value, number + 1, 0)))
 
 def check(written):
     for number in range(written):
         key = f"key-{number}"
         record = server.get(position_of(key), key)
-        assert record is not None and record[1] == number + 1, number
+        assert record is not None and record.version == number + 1, number
     assert server.count() == written, (server.count(), written)
 
 written = 0
@@ -209,7 +209,7 @@ def test_a_file_system_that_is_full_refuses_writes_and_recovers(small_disk: Path
 
 
 def entry(key: str, version: int) -> Entry:
-    return Entry(position_of(key), key, ("v" * 1_000, version, NEVER_EXPIRES))
+    return Entry(position_of(key), key, Record("v" * 1_000, version, NEVER_EXPIRES))
 
 
 def test_too_many_open_files_are_a_storage_error_that_says_so(tmp_path: Path) -> None:

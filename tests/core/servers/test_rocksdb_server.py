@@ -65,11 +65,11 @@ def killed(server: RocksDBServer) -> RocksDBServer:
 
 
 def expiring(key: str, at: int, version: int = 1) -> Entry:
-    return Entry(position_of(key), key, ("value", version, at))
+    return Entry(position_of(key), key, Record("value", version, at))
 
 
 def tombstone(key: str, version: int) -> Entry:
-    return Entry(position_of(key), key, (None, version, NEVER_EXPIRES))
+    return Entry(position_of(key), key, Record(None, version, NEVER_EXPIRES))
 
 
 def damage(server: RocksDBServer, key: str) -> None:
@@ -93,9 +93,9 @@ def check_invariants(server: RocksDBServer) -> None:
     assert sum(server._tombstones.values()) == len(tombstones)
     assert all(count > 0 for count in server._tombstones.values())
     expected = {
-        record[2].to_bytes(8, "big") + disk_key_of(position, key)
+        int(record.expires_at).to_bytes(8, "big") + disk_key_of(position, key)
         for position, key, record in server.scan(*WHOLE_RING)
-        if record[2] != NEVER_EXPIRES
+        if record.expires_at != NEVER_EXPIRES
     }
     assert set(database.keys(EXPIRIES)) == expected
     for disk_key, version in (server._known_before | server._known).items():
@@ -195,7 +195,7 @@ def test_random_operations_leave_families_and_figures_in_agreement(server: Rocks
         action = source.randrange(12)
         if action < 6:
             expires_at = source.choice([NEVER_EXPIRES, NEVER_EXPIRES, source.randrange(1, 50)])
-            one = Entry(position, key, (f"value {version}", version, expires_at))
+            one = Entry(position, key, Record(f"value {version}", version, expires_at))
             assert server.apply(one) == (key not in truth)
             truth[key] = one.record
         elif action < 8:
@@ -236,7 +236,7 @@ def test_more_keys_than_are_remembered_are_known_all_the_same(
 def test_a_list_with_one_key_twice_ends_with_the_newest(server: RocksDBServer) -> None:
     versions = [entry("key", f"value {version}", version) for version in (2, 3, 1)]
     assert server.apply_many([*versions, tombstone("other", 4), entry("other", version=5)]) == 4
-    assert server.get(position_of("key"), "key") == ("value 3", 3, NEVER_EXPIRES)
+    assert server.get(position_of("key"), "key") == Record("value 3", 3, NEVER_EXPIRES)
     check_invariants(server)
 
 
@@ -317,7 +317,7 @@ def test_a_corrupt_record_is_mended_by_the_next_write_even_an_older_one(
     server.apply(expiring("key", 100, 5))
     damage(server, "key")
     assert server.apply(entry("key", "copied", 4)) == 0
-    assert server.get(position_of("key"), "key") == ("copied", 4, NEVER_EXPIRES)
+    assert server.get(position_of("key"), "key") == Record("copied", 4, NEVER_EXPIRES)
     assert server.corrupt_keys(*WHOLE_RING) == []
     assert server.due(1_000, 10) == []
     check_invariants(server)
@@ -354,7 +354,7 @@ def test_a_key_that_is_no_text_does_not_stop_a_scan(server: RocksDBServer) -> No
     database = server._database
     assert database is not None
     disk_key = b"\0\0\0\7\xff"
-    database.put(RECORDS, disk_key, encode_record(disk_key, ("value", 1, 0)))
+    database.put(RECORDS, disk_key, encode_record(disk_key, Record("value", 1, 0)))
     assert server.scan(*WHOLE_RING) == [entry("key")]
     assert server.corrupt_keys(*WHOLE_RING) == [(7, "\\xff")]
     assert server.digest(*WHOLE_RING)
@@ -672,7 +672,7 @@ def test_a_write_that_failed_but_is_in_the_log_is_not_undone_by_an_older_one(
     server._put = put
     server._retry_at = 0
     assert server.apply(entry("key", "older", 2)) is None
-    assert server.get(position_of("key"), "key") == ("unknown", 3, NEVER_EXPIRES)
+    assert server.get(position_of("key"), "key") == Record("unknown", 3, NEVER_EXPIRES)
     check_invariants(server)
 
 
