@@ -10,13 +10,12 @@ is overloaded: compiled code would refuse another type by itself, with an error 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar, overload
 
-from mypy_extensions import i64, mypyc_attr
-
 from core.cluster.expiry import SteadyTime
 from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
 from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Route
 from core.errors import ServerFailedError
+from core.native import i64, mypyc_attr
 from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,

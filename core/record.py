@@ -6,9 +6,9 @@ Knows nothing of servers or the ring.
 from typing import Final, NamedTuple, final
 
 import mmh3
-from mypy_extensions import i64, mypyc_attr
 
 from core.errors import InvalidKeyError, InvalidValueError
+from core.native import i64, mypyc_attr
 from core.safe_text import quoted
 
 Value = str | bytes

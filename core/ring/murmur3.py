@@ -9,7 +9,7 @@ Source: MurmurHash3 by Austin Appleby, public domain (smhasher, MurmurHash3.cpp,
 
 from typing import Final
 
-from mypy_extensions import i64
+from core.native import i64
 
 COMPILED: Final[bool] = not __file__.endswith((".py", ".pyc"))
 

@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, TypeVar, overload
 
-from mypy_extensions import i64
-
 from core.errors import NoServersError
+from core.native import i64
 from core.record import checked_key
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.ring.murmur3 import COMPILED, murmur3_x86_32

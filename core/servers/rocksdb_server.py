@@ -39,8 +39,6 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from mypy_extensions import mypyc_attr
-
 from core.clock import Clock, SystemClock
 from core.errors import (
     CorruptRecordError,
@@ -51,6 +49,7 @@ from core.errors import (
     ServerUnavailableError,
     StorageError,
 )
+from core.native import mypyc_attr
 from core.record import (
     DIGEST_MASK,
     NEVER_EXPIRES,

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -14,6 +15,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 BROUGHT_BY = {"rich": "textual"}
 # A compiled wheel alone requires it, and the sources do without.
 OPTIONAL = {"librt"}
+# By the compiler alone; see core/native.py.
+COMPILER = {"mypy_extensions"}
 
 
 def names(requirements: list[str]) -> set[str]:
@@ -35,7 +38,7 @@ def imported() -> Iterator[str]:
 def test_what_is_imported_is_declared_and_the_other_way_round() -> None:
     declared = names(PROJECT["dependencies"])
     extras = names(PROJECT["optional-dependencies"]["durable"])
-    own = OPTIONAL | {"core", "tui"} | set(sys.stdlib_module_names)
+    own = OPTIONAL | COMPILER | {"core", "tui"} | set(sys.stdlib_module_names)
     assert set(imported()) - own == declared | extras | set(BROUGHT_BY)
 
 
@@ -44,3 +47,13 @@ def test_what_is_not_declared_comes_with_what_is() -> None:
         assert bringer in names(PROJECT["dependencies"])
         needed = [each for each in requires(bringer) or [] if "extra ==" not in each]
         assert package in names(needed)
+
+
+def test_the_core_runs_without_what_the_compiler_needs() -> None:
+    program = (
+        "import sys; sys.modules['mypy_extensions'] = None\n"
+        "from core import KeyValueStore\n"
+        "with KeyValueStore() as store:\n"
+        "    assert store.add_server('alpha') and store.set('key', 'value')\n"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True)
