@@ -78,8 +78,8 @@ class UnknownServerError(StoreError, LookupError):
         server_id: the id that was asked for.
     """
 
-    def __init__(self, server_id: object) -> None:
-        self.server_id = str(server_id)  # whoever asks for another type gets this error too
+    def __init__(self, server_id: str) -> None:
+        self.server_id = server_id
         super().__init__(f"no server {quoted(self.server_id)} in the ring: see get_servers()")
 
 

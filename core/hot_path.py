@@ -134,7 +134,8 @@ class HotPath:
 
         Raises:
             InvalidKeyError: not a non-empty `str` of at most 1,024 UTF-8 bytes.
-            InvalidOptionError: `ttl` is not above 0, or the level is unknown.
+            InvalidOptionError: `ttl` is not above 0, `expected_version` is no whole number of 0 or
+                more, or the level is unknown.
             InvalidValueError: not `str` or `bytes` of at most 16 MiB.
             NoServersError: the ring has no server.
             QuorumError: fewer replicas acknowledged it than the level asks for.

@@ -9,15 +9,24 @@ MAX_SERVER_ID_LENGTH = 64
 _ALLOWED = re.compile(rf"[A-Za-z0-9._:-]{{1,{MAX_SERVER_ID_LENGTH}}}")
 
 
+def text_of_server_id(server_id: object) -> str:
+    """Return what may or may not be the id of a server that is there.
+
+    Raises:
+        InvalidServerIdError: it is no `str`, so that no server could ever be called that.
+    """
+    if not isinstance(server_id, str):
+        raise InvalidServerIdError(f"a server id must be str, not {type(server_id).__name__}")
+    return server_id
+
+
 def checked_server_id(server_id: object) -> str:
     """Return `server_id` as a plain `str`, or say what is wrong with it.
 
     Raises:
         InvalidServerIdError: it is not 1 to 64 of letters, digits, ``.``, ``_``, ``-``, ``:``.
     """
-    if not isinstance(server_id, str):
-        raise InvalidServerIdError(f"a server id must be str, not {type(server_id).__name__}")
-    text = str.__str__(server_id)
+    text = str.__str__(text_of_server_id(server_id))
     if _ALLOWED.fullmatch(text) is None:
         raise InvalidServerIdError(
             f"server id {quoted(text, 40)} is not allowed: "

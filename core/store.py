@@ -61,7 +61,7 @@ from core.record import (
 )
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, HashRing
 from core.ring.hashing import HashFunction, murmur3
-from core.server_id import checked_server_id
+from core.server_id import checked_server_id, text_of_server_id
 from core.servers.faults import FaultInjector, behind_faults
 from core.servers.memory_server import MemoryServer
 from core.servers.rocksdb_server import SyncMode
@@ -335,7 +335,7 @@ class KeyValueStore(HotPath):
             MigrationFailedError: a move failed; nothing is lost, and the migration is paused.
             MigrationInProgressError: another membership change is paused.
         """
-        return self._membership.remove(server_id, force=force)
+        return self._membership.remove(text_of_server_id(server_id), force=force)
 
     def set_weight(self, server_id: str, weight: float) -> bool:
         """Give a server another weight, and return once its part of the keys is that large.
@@ -349,7 +349,7 @@ class KeyValueStore(HotPath):
             MigrationInProgressError: another membership change is paused.
             UnknownServerError: it is not in the ring.
         """
-        return self._membership.set_weight(server_id, weight)
+        return self._membership.set_weight(text_of_server_id(server_id), weight)
 
     def get_servers(self) -> list[str]:
         """Return the ids of the servers in the ring, sorted."""
@@ -378,7 +378,7 @@ class KeyValueStore(HotPath):
             MigrationInProgressError: a membership change is under way.
             UnknownServerError: it is not in the ring.
         """
-        return self._membership.plan_remove(server_id)
+        return self._membership.plan_remove(text_of_server_id(server_id))
 
     def plan_set_weight(self, server_id: str, weight: float) -> Plan:
         """Return what `set_weight` would move, without moving it. O(keys in those stripes).
@@ -388,7 +388,7 @@ class KeyValueStore(HotPath):
             MigrationInProgressError: a membership change is under way.
             UnknownServerError: it is not in the ring.
         """
-        return self._membership.plan_set_weight(server_id, weight)
+        return self._membership.plan_set_weight(text_of_server_id(server_id), weight)
 
     def commit(
         self,
@@ -408,11 +408,13 @@ class KeyValueStore(HotPath):
 
         Raises:
             DataLossError: keys would be lost, and `force` is not set.
-            InvalidOptionError: `keys_per_second` is not above 0.
+            InvalidOptionError: `keys_per_second` is not above 0, or `plan` is no plan.
             LastServerError: the last server was to leave, and keys have come in since the plan.
             MigrationInProgressError: another membership change is under way.
             StalePlanError: the ring changed since the plan was made.
         """
+        if not isinstance(plan, Plan):
+            raise InvalidOptionError(f"a plan must be a Plan, not {type(plan).__name__}")
         return self._membership.commit(
             plan, keys_per_second=keys_per_second, start=start, force=force
         )
@@ -436,7 +438,7 @@ class KeyValueStore(HotPath):
             UnknownServerError: there is no such server.
         """
         self._refuse_if_closed()
-        return self._failover.preview(server_id)
+        return self._failover.preview(text_of_server_id(server_id))
 
     def crash_server(self, server_id: str) -> bool:
         """Let a server stop answering; one in memory loses what it held. O(segments).
@@ -448,7 +450,7 @@ class KeyValueStore(HotPath):
         """
         self._refuse_if_closed()
         self._refuse_if_observing()
-        return self._failover.crash(server_id)
+        return self._failover.crash(text_of_server_id(server_id))
 
     def recover_server(self, server_id: str) -> bool:
         """Bring a server back, and return once it holds all that it should.
@@ -480,7 +482,7 @@ class KeyValueStore(HotPath):
         """
         self._refuse_if_closed()
         self._refuse_if_observing()
-        return self._failover.begin_recovery(server_id)
+        return self._failover.begin_recovery(text_of_server_id(server_id))
 
     def doctor(
         self, *, repair: bool = False, advance: Callable[[int], None] | None = None
@@ -783,7 +785,7 @@ class KeyValueStore(HotPath):
             UnknownServerError: there is no such server.
         """
         self._refuse_if_closed()
-        if server_id not in self._shards.replicas:
+        if text_of_server_id(server_id) not in self._shards.replicas:
             raise UnknownServerError(server_id)
         return [
             entry.key

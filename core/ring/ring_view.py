@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, TypeVar, overload
 
-from core.errors import NoServersError
+from core.errors import InvalidOptionError, NoServersError
 from core.native import i64
 from core.record import checked_key
 from core.ring.hashing import SEED, HashFunction, murmur3
@@ -227,7 +227,14 @@ class RingView:
 
         Fewer servers than `count`: all of them. An empty ring: none. O(log vnodes + steps to find
         `count` distinct servers).
+
+        Raises:
+            InvalidOptionError: `position` is not 0 to 2**32 - 1, or `count` is below 0.
         """
+        if not 0 <= position <= LAST_POSITION:
+            raise InvalidOptionError(f"a position is 0 to {LAST_POSITION:,}, not {position:,}")
+        if count < 0:
+            raise InvalidOptionError(f"count must be 0 or more, not {count:,}")
         return self._replicas_from(self._index_at(position), count) if self.vnodes else ()
 
     def replicas_between(

@@ -431,9 +431,9 @@ class TestServerKeysRetrieval:
         with pytest.raises(UnknownServerError):
             store.plan_remove_server("zulu")
 
-    @pytest.mark.parametrize("server_id", [None, 7, b"alpha", ""])
-    def test_what_is_no_server_id_is_an_unknown_server(
-        self, store: KeyValueStore, server_id: Any
+    @pytest.mark.parametrize("server_id", ["", "no server", "\x1b"])
+    def test_what_no_server_is_called_is_an_unknown_server(
+        self, store: KeyValueStore, server_id: str
     ) -> None:
         for operation in (
             store.get_keys_for_server,
@@ -518,6 +518,30 @@ class TestEdgeCases:
             with pytest.raises(InvalidServerIdError):
                 operation(server_id)  # type: ignore[arg-type]
         assert store.get_servers() == sorted(SERVERS)
+
+    @pytest.mark.parametrize("server_id", [None, 7, b"a", ["a"]])
+    def test_what_no_server_can_be_called_is_refused_wherever_one_is_named(
+        self, store: KeyValueStore, server_id: Any
+    ) -> None:
+        for operation in (
+            store.add_server,
+            store.remove_server,
+            store.plan_remove_server,
+            store.get_keys_for_server,
+            store.plan_crash,
+            store.crash_server,
+            store.recover_server,
+            lambda server_id: store.set_weight(server_id, 2),
+            lambda server_id: store.plan_set_weight(server_id, 2),
+        ):
+            with pytest.raises(InvalidServerIdError, match="must be str"):
+                operation(server_id)
+        assert store.get_servers() == sorted(SERVERS)
+
+    def test_what_is_no_plan_is_not_committed(self, store: KeyValueStore) -> None:
+        nothing: Any = None
+        with pytest.raises(InvalidOptionError, match="not NoneType"):
+            store.commit(nothing)
 
     @pytest.mark.parametrize("server_id", ["a", "a" * 64, "10.0.0.1:6379", "eu-west_1.b"])
     def test_every_other_id_is_allowed(self, server_id: str) -> None:

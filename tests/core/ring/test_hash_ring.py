@@ -157,6 +157,11 @@ class TestLookup:
     def test_fewer_servers_than_replicas_gives_all_of_them(self) -> None:
         assert sorted(ring_of(["alpha", "bravo"]).view.replicas(5, 7)) == ["alpha", "bravo"]
 
+    @pytest.mark.parametrize(("position", "count"), [(-1, 1), (POSITIONS, 1), (5, -1)])
+    def test_what_is_no_position_or_no_count_is_refused(self, position: int, count: int) -> None:
+        with pytest.raises(InvalidOptionError):
+            ring_of(["alpha"]).view.replicas(position, count)
+
     def test_an_empty_ring_has_no_owner(self) -> None:
         view = RingView()
         assert view.replicas(0, 3) == ()
