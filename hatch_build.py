@@ -20,6 +20,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 COMPILED = (
     "core/hot_path.py",
     "core/cluster/replica.py",
+    "core/cluster/reserved_versions.py",
     "core/cluster/routing.py",
     "core/ring/ring_view.py",
     "core/cluster/replication.py",

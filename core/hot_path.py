@@ -24,7 +24,6 @@ from core.record import (
     MAX_VALUE_BYTES,
     NEVER_EXPIRES,
     VALUE,
-    Entry,
     Record,
     Value,
     checked_key,
@@ -192,7 +191,7 @@ class HotPath:
                 route.counters.writes += 1
                 writes = route.counters.writes
             else:
-                self._replication.write_locked(Entry(position, key, record))
+                self._replication.write_new_locked(route, position, key, record)
                 writes = route.counters.writes
         finally:
             lock.release()

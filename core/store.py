@@ -27,7 +27,6 @@ from core.cluster.persistence import (
     Ephemeral,
     OnDisk,
     Persistence,
-    ReservedVersions,
     open_disk,
 )
 from core.cluster.plan import Plan
@@ -35,6 +34,7 @@ from core.cluster.range_mover import RangeMover
 from core.cluster.reopening import reopen
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
+from core.cluster.reserved_versions import ReservedVersions
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction

@@ -12,12 +12,10 @@ has left. So a crash between any two steps leaves a state to go on from, and at 
 
 import json
 import os
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
-from itertools import count
-from typing import Final, Protocol
+from typing import Protocol
 
 from core.clock import Clock
 from core.cluster.data_directory import DataDirectory
@@ -33,9 +31,6 @@ from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
 from core.ring.ring_view import RingView
 from core.servers.rocksdb_server import RocksDBServer, SyncMode
 from core.servers.server import ServerFactory
-
-# So many versions are put aside at a time; what is not used when the process ends is left out.
-_VERSIONS_RESERVED: Final = 1_000_000
 
 
 class Persistence(Protocol):
@@ -326,40 +321,6 @@ def _refuse_other_numbers(
             f"the data directory has {known.virtual_nodes_per_node} virtual nodes a server, "
             f"not {virtual_nodes_per_node}: leave virtual_nodes_per_node out"
         )
-
-
-class ReservedVersions:
-    """Versions that no process before has given out.
-
-    Thread safety: any thread may take the next. `_lock` guards `_limit`.
-
-    Args:
-        journal: knows which were put aside before.
-    """
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._limit: int = max(1, journal.versions_reserved)
-        self._numbers = count(self._limit)
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> "ReservedVersions":
-        return self
-
-    def __next__(self) -> int:
-        """Return the next version.
-
-        Raises:
-            ServerFailedError: no more could be put aside.
-        """
-        version = next(self._numbers)
-        if version >= self._limit:
-            with self._lock:
-                if version >= self._limit:
-                    limit = version + _VERSIONS_RESERVED
-                    self._journal.reserve_versions(limit)
-                    self._limit = limit
-        return version
 
 
 def tallies_of(routing: RoutingTable) -> bytes:

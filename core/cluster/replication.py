@@ -102,6 +102,34 @@ class Replication:
             self._write_to_each_locked(route, entry, level, {}, {}, owed=owed)
         route.counters.writes += 1
 
+    def write_new_locked(self, route: Route, position: int, key: str, record: Record) -> None:
+        """Write a value that is newer than any before, through the route of its position.
+
+        As `write_locked`, in half of its own time where every owner is current and on disk.
+        """
+        if not route.puts:
+            self.write_locked(Entry(position, key, record))
+            return
+        first = 0
+        for reached, put in enumerate(route.puts):
+            if reached:
+                self._yield_point("write.copied")
+            try:
+                change = put(position, key, record)
+            except ServerFailedError as failure:
+                replicas, entry = route.replicas, Entry(position, key, record)
+                changes = {replica.server_id: first for replica in replicas[:reached]}
+                failures = {replicas[reached].server_id: failure}
+                level = self._shards.consistency.level
+                self._write_to_each_locked(route, entry, level, changes, failures, owed=False)
+                break
+            if not reached:
+                first = change
+        else:
+            if first:  # else the tally need not come into the processor's cache
+                route.tally.keys += first
+        route.counters.writes += 1
+
     def remove_expired_locked(self, entry: Entry, version: int) -> None:
         """Take an expired record from every replica that is current and answers.
 

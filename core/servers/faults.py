@@ -246,6 +246,11 @@ class FaultyDurableServer(FaultyServer):
         """What keeps its disk from being written."""
         return self._durable.trouble
 
+    def put(self, position: int, key: str, record: Record) -> int:
+        """Store a record that is newer than any before; return the change in keys."""
+        self._before()
+        return self._durable.put(position, key, record)
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return entries whose expiry has passed."""
         self._before()

@@ -93,6 +93,10 @@ class ObservedServer(RocksDBServer):
         """Refuse."""
         raise ObservingError
 
+    def put(self, position: int, key: str, record: Record) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
     def apply_many(self, entries: Sequence[Entry]) -> NoReturn:
         """Refuse."""
         raise ObservingError

@@ -122,6 +122,13 @@ class DurableServer(Server, Protocol):
         """
         ...
 
+    def put(self, position: int, key: str, record: Record) -> int:
+        """Store a record that is newer than any of its key that this server was ever given.
+
+        As `apply`, which has to look what is there, where this need not.
+        """
+        ...
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return at most `limit` entries whose expiry is at or before `now_ms`, earliest first.
 

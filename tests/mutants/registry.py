@@ -340,7 +340,7 @@ MUTANTS = (
     on_disk(
         "versions are not put aside",
         "a write after a restart is taken for an old one",
-        "cluster.persistence:ReservedVersions.__next__",
+        "cluster.reserved_versions:ReservedVersions.__next__",
         ("self._journal.reserve_versions(limit)", "pass"),
     ),
     Mutant(
