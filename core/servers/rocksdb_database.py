@@ -32,10 +32,14 @@ _CACHE_BYTES: Final = 32 << 20
 # What was written and is not in a table file yet, of all servers of the process: beyond it the
 # largest is written out. RocksDB's own default is 64 MiB a family, with no bound on their sum.
 _WRITE_BUFFERS_BYTES: Final = 64 << 20
-# Of one server. A write looks at what it takes the place of, which costs 1 us where that is still
-# in the buffer and 3 where it is in a file: 100,000 records of 100 bytes fit into 32 MiB, and their
-# overwriting takes 1.4 times a bare `put`; with 16 MiB, 2.2 times.
-_WRITE_BUFFER_BYTES: Final = 32 << 20
+# Of one server. Writes and reads go through a list that lies all over the buffer, so each costs as
+# many misses of the processor's cache as the buffers of all servers are larger than that: with four
+# servers and 4 MiB each, a write takes 1.1 us less than with 32, and a read 0.7. Filling a store
+# with 600,000 keys takes no longer, and writes 15 % more.
+_WRITE_BUFFER_BYTES: Final = 4 << 20
+# Four full buffers are merged at a time, with all of the first level that they overlap: RocksDB's
+# own 256 MiB would be written anew for each 16.
+_FIRST_LEVEL_BYTES: Final = 64 << 20
 _SMALL_WRITE_BUFFER_BYTES: Final = 1 << 20
 # One being written and up to three being written out: with RocksDB's two, a burst waits.
 _WRITE_BUFFERS: Final = 4
@@ -297,6 +301,7 @@ def _options_for(write_buffer_bytes: int) -> rocksdict.Options:
     options.set_write_buffer_manager(write_buffers)
     options.set_write_buffer_size(write_buffer_bytes)
     options.set_max_write_buffer_number(_WRITE_BUFFERS)
+    options.set_max_bytes_for_level_base(_FIRST_LEVEL_BYTES)
     options.set_memtable_prefix_bloom_ratio(_BUFFER_BLOOM_RATIO)
     options.set_memtable_whole_key_filtering(True)
     options.set_max_total_wal_size(_LOG_BYTES)
