@@ -14,7 +14,7 @@ because its coordinators do not know what a replica has missed; here one coordin
 
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from core.cluster.levels import Level
 from core.cluster.replica import Replica
@@ -102,7 +102,13 @@ class Replication:
             self._write_to_each_locked(route, entry, level, {}, {}, owed=owed)
         route.counters.writes += 1
 
-    def write_new_locked(self, route: Route, position: int, key: str, record: Record) -> None:
+    def write_new_locked(
+        self,
+        route: Route,
+        position: int,
+        key: str,
+        record: Any,  # noqa: ANN401  a `Record`, which compiled code would take apart and remake
+    ) -> None:
         """Write a value that is newer than any before, through the route of its position.
 
         As `write_locked`, in half of its own time where every owner is current and on disk.

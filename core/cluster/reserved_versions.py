@@ -28,7 +28,7 @@ class ReservedVersions:
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
-        self._limit: int = max(1, journal.versions_reserved)
+        self._limit: Any = max(1, journal.versions_reserved)
         self._numbers = count(self._limit)
         self._lock = threading.Lock()
 
@@ -41,7 +41,7 @@ class ReservedVersions:
         Raises:
             ServerFailedError: no more could be put aside.
         """
-        version = next(self._numbers)
+        version: Any = next(self._numbers)  # an object: it need not be opened and closed
         if version >= self._limit:
             with self._lock:
                 if version >= self._limit:
