@@ -225,7 +225,7 @@ class KeyValueStore(HotPath):
         self._events = EventLog()
         time = SteadyTime(self._clock, 0 if disk is None else disk.journal.time_noted)
         if disk is not None:
-            self._sync_disk = lambda: disk.sync(self._shards, time.now_ms())
+            self._sync_disk = partial(self._put_on_disk, disk, time)
             self._trouble_of_disk = lambda: disk.journal.trouble
         yield_to = yield_point or _go_on
         replication = Replication(
@@ -293,6 +293,11 @@ class KeyValueStore(HotPath):
                 disk.abandon()
                 raise
             self._wake()
+
+    def _put_on_disk(self, disk: OnDisk, time: SteadyTime) -> None:
+        """Sync everything, and forget which removals need not be remembered after that."""
+        disk.sync(self._shards, time.now_ms())
+        self._replication.forget_tombstones(disk.take_settled())
 
     # Servers
 

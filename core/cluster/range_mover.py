@@ -99,7 +99,7 @@ class RangeMover:
         high = min(high, last_position_of(stripe))
         with self._shards.moving, self._held(stripe):
             if self._is_empty(old, new, stripe):
-                self._persistence.range_moves((), low, high, back=back, empty=True)
+                self._persistence.range_moves(self._shards, (), low, high, back=back, empty=True)
                 self._flip(Segment(low, high, new), old, 0)
                 return MovedChunk(high, 0, None)
             source = self._source(old, stripe)
@@ -258,7 +258,7 @@ class RangeMover:
         with ExitStack() as copies:
             for target in targets:
                 copies.enter_context(self._leftover_if_failed(target.server_id, low, high))
-            self._persistence.range_moves(targets, low, high, back=back)
+            self._persistence.range_moves(self._shards, targets, low, high, back=back)
 
     def _discard(self, server_id: str, low: int, high: int) -> Exception | None:
         """Remove the garbage that the flip made; return the error rather than raise it.

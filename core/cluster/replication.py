@@ -56,8 +56,8 @@ class Replication:
         yield_point: called with the name of each step.
         wake: called when a server has missed something.
         watch: called with a key and when it expires, when a record of it comes late.
-        old_may_return: tells whether something beside the replicas of a key may bring back an old
-            record of it: then a removal has to be remembered even if all of them know it.
+        old_may_return: tells whether something beside the replicas of a stripe may bring back an
+            old record: then a removal has to be remembered even if all of them know it.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class Replication:
         yield_point: YieldPoint,
         wake: Callable[[], None],
         watch: Callable[[str, int], None],
-        old_may_return: Callable[[], bool],
+        old_may_return: Callable[[int], bool],
     ) -> None:
         self._shards = shards
         self._yield_point = yield_point
@@ -254,7 +254,9 @@ class Replication:
 
     def _drops(self, entry: Entry, all_current: bool) -> bool:
         """Return whether whoever holds the key just forgets it: nobody has to be told later."""
-        return entry.record[VALUE] is None and all_current and not self._old_may_return()
+        if entry.record[VALUE] is not None or not all_current:
+            return False
+        return not self._old_may_return(stripe_of(entry.position))
 
     @staticmethod
     def _change_at(replica: Replica, entry: Entry, *, drops: bool) -> int:
@@ -590,9 +592,9 @@ class Replication:
         server.apply_many([*missing, *removals])
         return len(missing) + sum(key not in expected for key in differing)
 
-    def forget_tombstones(self) -> None:
+    def forget_tombstones(self, stripes: Iterable[int] = range(STRIPES)) -> None:
         """Forget the removals that everybody knows. O(stripes)."""
-        for stripe in range(STRIPES):
+        for stripe in stripes:
             with self._shards.locks[stripe]:
                 self._forget_tombstones_locked(stripe)
 
@@ -604,7 +606,9 @@ class Replication:
                 owner for part in self._shards.segments_of(stripe) for owner in part.owners
             }
         ]
-        if not all(replica.current(stripe) for replica in replicas) or self._old_may_return():
+        if not all(replica.current(stripe) for replica in replicas):
+            return
+        if self._old_may_return(stripe):
             return
         low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
         with suppress(ServerFailedError):

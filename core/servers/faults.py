@@ -256,6 +256,21 @@ class FaultyDurableServer(FaultyServer):
         self._before()
         return self._durable.due(now_ms, limit)
 
+    def keep_note(self, name: bytes, content: bytes) -> None:
+        """Keep something for who uses the server."""
+        self._before()
+        self._durable.keep_note(name, content)
+
+    def forget_note(self, name: bytes) -> None:
+        """Forget a note."""
+        self._before()
+        self._durable.forget_note(name)
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """Return names and contents of all notes."""
+        self._before()
+        return self._durable.notes()
+
     def sync(self) -> None:
         """Return once everything that was applied before is on the disk."""
         self._before()

@@ -105,6 +105,14 @@ class ObservedServer(RocksDBServer):
         """Refuse."""
         raise ObservingError
 
+    def keep_note(self, name: bytes, content: bytes) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def forget_note(self, name: bytes) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
     def forget_tombstones(self, stripe: int) -> NoReturn:
         """Refuse."""
         raise ObservingError

@@ -2,7 +2,8 @@
 
 **What is on the disk.** Four column families: ``records`` (disk key -> record, both as
 `record_codec` says), ``tombstones`` (the same, for keys that were removed), ``expiries`` (8 bytes
-of milliseconds + disk key -> nothing, for each record that expires) and ``meta``. A key is in
+of milliseconds + disk key -> nothing, for each record that expires) and ``meta``, where the notes
+of who uses the server are as well. A key is in
 ``records`` or in ``tombstones``, never in both. What belongs together is written in one atomic
 batch, so a crash leaves all of a write or nothing.
 
@@ -103,6 +104,8 @@ _EXPIRY_BYTES: Final = 8
 _COUNT_KEY: Final = b"count"
 _FORMAT_KEY: Final = b"format"
 _PROBE_KEY: Final = b"probe"
+_NOTES: Final = b"note:"
+_AFTER_NOTES: Final = b"note;"
 # The layout of the families; a newer one is refused.
 _FORMAT: Final = b"1"
 
@@ -396,6 +399,26 @@ class RocksDBServer:
             self._discard(self._engine.TOMBSTONES, low, high)
         return self._discard(self._engine.RECORDS, low, high)
 
+    # Notes
+
+    def keep_note(self, name: bytes, content: bytes) -> None:
+        """Keep something for who uses the server. O(bytes).
+
+        Not synced by itself, whatever `sync` says: it is before the next record in the log, and on
+        the disk when that is.
+        """
+        self._write_note((self._engine.META, _NOTES + name, content))
+
+    def forget_note(self, name: bytes) -> None:
+        """Forget a note; nothing if there is none. O(1). Not synced by itself."""
+        self._write_note((self._engine.META, _NOTES + name, None))
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """Return names and contents of all notes, by name. O(bytes)."""
+        with self._reading() as database:
+            found = list(database.items(self._engine.META, _NOTES, _AFTER_NOTES))
+        return [(name[len(_NOTES) :], content) for name, content in found]
+
     # The disk
 
     def sync(self) -> None:
@@ -612,6 +635,16 @@ class RocksDBServer:
             place = _place_of(record[EXPIRES_AT], disk_key)
             changes.add(self._engine.EXPIRIES, place, b"")
         return 1 if raw is None else 0
+
+    def _write_note(self, operation: "Operation") -> None:
+        with self._lock:
+            if not self._writable:
+                self._make_writable_locked()
+            try:
+                self._patiently(partial(self._open_one().write, [operation]))
+            except Exception as error:
+                raise self._failed_locked(error) from error
+            self._written += 1
 
     def _delete(self, changes: "_Changes", disk_key: bytes, raw: bytes) -> None:
         """Add what takes a record away."""

@@ -137,6 +137,22 @@ class DurableServer(Server, Protocol):
         """
         ...
 
+    def keep_note(self, name: bytes, content: bytes) -> None:
+        """Keep something for who uses the server; a note of the same name goes.
+
+        It survives the end of the process, as a record does. Whatever survives a loss of power that
+        was written after it, it survives that as well.
+        """
+        ...
+
+    def forget_note(self, name: bytes) -> None:
+        """Forget a note; nothing if there is none."""
+        ...
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """Return names and contents of all notes, by name."""
+        ...
+
     def sync(self) -> None:
         """Return once everything that was applied before is on the disk."""
         ...

@@ -33,6 +33,7 @@ from core import (
     StoreClosedError,
 )
 from core.cluster import persistence
+from core.cluster.commit_notes import durable_servers
 from core.cluster.failover import Failover
 from core.cluster.journal import Journal
 from core.cluster.persistence import tallies_of
@@ -399,16 +400,12 @@ def test_a_transaction_that_was_interrupted_is_finished(opened: Open) -> None:
     store = filled(opened)
     store.close()
     store = opened(yield_point=stop_after_the_first)
-    # The process ends here: nothing after the interrupted write may happen.
-    journal = store._membership._persistence.journal  # type: ignore[attr-defined]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(journal), "end_commit", lambda self, number: None)
-        tx = store.transaction()
-        tx.set("key 1", "together")
-        tx.set("key 2", "together")
-        tx.remove("key 3")
-        with pytest.raises(Killed):
-            tx.commit()
+    tx = store.transaction()
+    tx.set("key 1", "together")
+    tx.set("key 2", "together")
+    tx.remove("key 3")
+    with pytest.raises(Killed):
+        tx.commit()
     kill(store)
     again = opened()
     assert (again.get("key 1"), again.get("key 2"), again.get("key 3")) == (
@@ -657,21 +654,50 @@ def commit(store: KeyValueStore, values: Mapping[str, str | None]) -> None:
     transaction.commit()
 
 
-def test_what_was_removed_stays_so_though_the_journal_could_not_end_an_earlier_transaction(
+def test_what_was_removed_stays_so_while_an_earlier_transaction_is_noted(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(journal: Journal, number: int) -> None:
-        raise StorageError("journal", "no space", "make room")
+    def fail(server: RocksDBServer, name: bytes) -> None:
+        raise StorageError(server.server_id, "no space", "make room")
 
-    store = filled(opened, 20)
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "end_commit", fail)
-        commit(store, {"key 1": "together", "key 2": "together"})
+    clock = ManualClock()
+    store = opened(background=False, clock=clock)
+    store.add_server("a")
+    commit(store, {"key 1": "together", "key 2": "together"})
     store.remove("key 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(RocksDBServer, "forget_note", fail)
+        for _ in range(3):
+            clock.advance(1.5)
+            store.maintain()
     kill(store)
     again = opened()
     assert (again.get("key 1"), again.get("key 2")) == (None, "together")
     again.check_invariants()
+
+
+def left_of_transactions(store: KeyValueStore) -> tuple[int, int]:
+    """Return how many notes a server has at most, and how many removals are remembered."""
+    servers = [server for _, server in durable_servers(store._shards)]
+    notes = max(len(server.notes()) for server in servers)
+    return notes, sum(len(server.removals(0, LAST_POSITION)) for server in servers)
+
+
+def test_notes_of_transactions_and_removals_after_them_are_forgotten_once_synced(
+    opened: Open,
+) -> None:
+    clock = ManualClock()
+    store = opened(background=False, clock=clock)
+    store.add_server("a")
+    store.add_server("b")
+    commit(store, {f"key {number}": "together" for number in range(10)})
+    store.remove("key 1")
+    left = [left_of_transactions(store)]
+    for _ in range(3):
+        clock.advance(1.5)
+        store.maintain()
+        left.append(left_of_transactions(store))
+    assert left == [(1, 1), (0, 1), (0, 0), (0, 0)]
 
 
 def test_reads_go_on_where_a_part_of_a_transaction_can_not_be_written_yet(
