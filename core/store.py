@@ -39,6 +39,7 @@ from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
 from core.errors import (
+    CorruptRecordError,
     InvalidKeyError,
     InvalidOptionError,
     MigrationInProgressError,
@@ -734,6 +735,7 @@ class KeyValueStore(HotPath):
         stripe (a 1,024th of the ring) are read at one moment. O(keys), or less with a limit.
 
         Raises:
+            CorruptRecordError: no replica has a record sound. `items` yields all others.
             InvalidOptionError: `limit` is negative, or `prefix` no `str`.
         """
         if limit is not None:
@@ -758,6 +760,8 @@ class KeyValueStore(HotPath):
         stripe is read at one moment, and operations go on meanwhile. O(keys).
 
         Raises:
+            CorruptRecordError: no replica has a record sound. Raised at the end, when all others
+                were yielded.
             InvalidOptionError: `prefix` is no `str`.
             ServerUnavailableError: no replica of a part of the ring answers.
         """
@@ -766,12 +770,16 @@ class KeyValueStore(HotPath):
         return self._items(prefix)
 
     def _items(self, prefix: str) -> Iterator[Item]:
+        corrupt: list[CorruptRecordError] = []
         for stripe in range(STRIPES):
-            for _, key, record in self._replication.entries_of_stripe(stripe):
+            for _, key, record in self._replication.entries_of_stripe(stripe, corrupt=corrupt):
                 value, _, expires_at = record
                 if value is None or not key.startswith(prefix) or self._time.expired(record):
                     continue
                 yield Item(key, value, None if expires_at == NEVER_EXPIRES else expires_at)
+        for error in corrupt:
+            if error.key.startswith(prefix):
+                raise error
 
     def scan(self, start_key: str, count: int) -> list[tuple[str, Value]]:
         """Return up to `count` keys and values in ring order, from the position of `start_key` on.
@@ -781,6 +789,7 @@ class KeyValueStore(HotPath):
         that are touched).
 
         Raises:
+            CorruptRecordError: no replica has a record sound.
             InvalidKeyError: `start_key` could not be a key.
             InvalidOptionError: `count` is negative.
         """
@@ -830,6 +839,7 @@ class KeyValueStore(HotPath):
         """Return the keys that the server is the primary of, in ring order. O(keys it holds).
 
         Raises:
+            CorruptRecordError: no replica has a record sound.
             UnknownServerError: there is no such server.
         """
         if server_id not in self._shards.replicas:

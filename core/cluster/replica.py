@@ -85,6 +85,17 @@ class Replica:
         self.durable = server if isinstance(server, DurableServer) else None
         self.puts: tuple[Put, ...] = () if self.durable is None else (self.durable.put,)
 
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries at positions `low` to `high`, in order, at most `limit`.
+
+        Raises:
+            CorruptRecordError: one of them is corrupt.
+            ServerFailedError: the server failed.
+        """
+        if self.durable is None:
+            return self.server.scan(low, high, limit)
+        return self.durable.sound_scan(low, high, limit)
+
     @property
     def trouble(self) -> str | None:
         """What keeps its disk from being written; None if nothing does, it is down, or has none."""

@@ -317,7 +317,12 @@ class Replication:
             self._shards.routing.at(position).counters.reads += 1
             return self.read_locked(position, key, level)
 
-    def entries_of_stripe(self, stripe: int, server_id: str | None = None) -> list[Entry]:
+    def entries_of_stripe(
+        self,
+        stripe: int,
+        server_id: str | None = None,
+        corrupt: list[CorruptRecordError] | None = None,
+    ) -> list[Entry]:
         """Return the entries of one stripe in ring order, read at one moment.
 
         O(k log k) for its k entries; O(servers) if it has none.
@@ -325,8 +330,11 @@ class Replication:
         Args:
             stripe: 0 to 1,023.
             server_id: only those whose primary is this server.
+            corrupt: takes an error for each part of the stripe with a record that no current
+                replica has sound; the others are returned all the same. None has them raised.
 
         Raises:
+            CorruptRecordError: no current replica has a record sound.
             ServerUnavailableError: no current replica of a part of the stripe answers.
         """
         found: list[Entry] = []
@@ -336,7 +344,7 @@ class Replication:
                 return found
             for segment in list(self._shards.segments_of(stripe)):
                 if segment.owners and server_id in (None, segment.owners[0]):
-                    found += self._entries_of_locked(segment)
+                    found += self._entries_of_locked(segment, corrupt)
         return found
 
     def read_locked(self, position: int, key: str, level: Level | None = None) -> Record | None:
@@ -416,29 +424,63 @@ class Replication:
                 record = entry.record
         return None if record is None or record[VALUE] is None else record
 
-    def _entries_of_locked(self, segment: Segment) -> list[Entry]:
+    def _entries_of_locked(
+        self, segment: Segment, corrupt: list[CorruptRecordError] | None
+    ) -> list[Entry]:
         """Return the entries of a part of a stripe, from a current replica or with hints."""
         stripe = stripe_of(segment.low)
         for attempt in (1, 2):
+            damaged = False
             for replica in self._shards.current(segment.owners, stripe):
                 try:
-                    return replica.server.scan(segment.low, segment.high)
+                    return replica.sound_scan(segment.low, segment.high)
+                except CorruptRecordError:
+                    damaged = True
                 except ServerFailedError:
                     continue
+            if damaged:
+                return self._sound_entries_locked(segment, corrupt)
             if attempt == 1:
                 self._settle_locked(stripe, segment.owners)
+        failure: CorruptRecordError | None = None
         for replica in map(self._shards.replicas.__getitem__, segment.owners):
             if replica.down or not replica.complete(stripe):
                 continue
-            with suppress(ServerFailedError):
+            try:
                 return self._entries_with_hints(replica, segment)
-        raise ServerUnavailableError(segment.owners)
+            except CorruptRecordError as error:
+                failure = error
+            except ServerFailedError:
+                continue
+        raise failure or ServerUnavailableError(segment.owners)
+
+    def _sound_entries_locked(
+        self, segment: Segment, corrupt: list[CorruptRecordError] | None
+    ) -> list[Entry]:
+        """Return what is sound on any current replica, where none has all of it."""
+        low, high, owners = segment
+        sound: dict[tuple[int, str], Entry] = {}
+        damaged: dict[tuple[int, str], Replica] = {}
+        for replica in self._shards.current(owners, stripe_of(low)):
+            with suppress(ServerFailedError):
+                sound.update((entry[:2], entry) for entry in replica.server.scan(low, high))
+                if replica.durable is not None:
+                    found = replica.durable.corrupt_keys(low, high)
+                    damaged.update(dict.fromkeys(found, replica))
+        for place in sorted(damaged.keys() - sound.keys()):
+            try:
+                damaged[place].server.get(*place)  # None of a removal: nothing is missing
+            except CorruptRecordError as error:
+                if corrupt is None:
+                    raise
+                corrupt.append(error)
+        return [sound[place] for place in sorted(sound)]
 
     def _entries_with_hints(self, replica: Replica, segment: Segment) -> list[Entry]:
         """Return the entries that a replica will have once its hints were delivered."""
         low, high, _ = segment
         stripe = stripe_of(low)
-        entries = {entry.key: entry for entry in replica.server.scan(low, high)}
+        entries = {entry.key: entry for entry in replica.sound_scan(low, high)}
         for hint in replica.hints_of(stripe):
             if low <= hint.position <= high:
                 known = entries.get(hint.key)
@@ -545,6 +587,7 @@ class Replication:
         if not self._shards.current(others, stripe):
             self._settle_locked(stripe, others)
         server = replica.server
+        corrupt: CorruptRecordError | None = None
         for source in self._shards.current(others, stripe):
             try:
                 removals = source.server.removals(segment.low, segment.high)
@@ -552,12 +595,16 @@ class Replication:
                 if server.digest(segment.low, segment.high) == expected:
                     server.apply_many(removals)
                     return 0
-                entries = source.server.scan(segment.low, segment.high)
+                entries = source.sound_scan(segment.low, segment.high)
+            except CorruptRecordError as error:
+                # What that record was, the returning server can't tell: its own may be older.
+                corrupt = error
+                continue
             except ServerUnavailableError:
                 continue
             return self._make_equal_locked(replica, segment, entries, removals)
         if self._shards.survives(others, stripe):
-            raise ServerUnavailableError(others)
+            raise corrupt or ServerUnavailableError(others)
         # Nobody holds all of it: what is left of it anywhere is all there is, the newest of each
         # key. What was removed is part of that, or an older record would come back.
         rest: list[Entry] = []

@@ -276,6 +276,11 @@ class FaultyDurableServer(FaultyServer):
         self._before()
         self._durable.sync()
 
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries at positions `low` to `high`, none left out."""
+        self._before()
+        return self._durable.sound_scan(low, high, limit)
+
     def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
         """Return position and key of each corrupt record in a range."""
         self._before()

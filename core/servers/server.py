@@ -157,11 +157,20 @@ class DurableServer(Server, Protocol):
         """Return once everything that was applied before is on the disk."""
         ...
 
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """As `scan`, where no record may be left out.
+
+        Raises:
+            CorruptRecordError: one of those that it came by is corrupt.
+        """
+        ...
+
     def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
         """Return position and key of each corrupt record at positions `low` to `high`, in order.
 
-        `get` raises `CorruptRecordError` for them, `scan` and `digest` leave them out, and `count`,
-        `measure` and `discard` count them as keys: each is one key that has to be mended.
+        `get` and `sound_scan` raise `CorruptRecordError` for them, `scan` leaves them out, and
+        `digest`, `count`, `measure` and `discard` count them: each is one key that has to be
+        mended.
         """
         ...
 
