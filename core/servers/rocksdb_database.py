@@ -25,6 +25,7 @@ from typing import Final
 import rocksdict
 
 from core.errors import DiskFullError, ServerFailedError, ServerUnavailableError, StorageError
+from core.servers.rocksdb_logs import cut_logs
 
 # Blocks, with indexes and filters, of all servers of the process. 10 servers with 1,000,000 keys of
 # 100 bytes answer as fast with 32 MiB as with 256 while the system's own cache holds the files.
@@ -101,6 +102,7 @@ class Database:
             with _links_to(path) as links:
                 self._root = rocksdict.Rdict(str(links), options, families, access)
         else:
+            cut_logs(path)
             self._root = rocksdict.Rdict(str(path), options, families, access)
         # rocksdict looks a family up by its name in each call that does not go through its object.
         self._families = {name: self._root.get_column_family(name) for name in _FAMILIES}
