@@ -35,15 +35,16 @@ _CACHE_BYTES: Final = 32 << 20
 _WRITE_BUFFERS_BYTES: Final = 64 << 20
 # Of one server. Writes and reads go through a list that lies all over the buffer, so each costs as
 # many misses of the processor's cache as the buffers of all servers are larger than that: with four
-# servers and 4 MiB each, a write takes 1.1 us less than with 32, and a read 0.7. Filling a store
-# with 600,000 keys takes no longer, and writes 15 % more.
-_WRITE_BUFFER_BYTES: Final = 4 << 20
+# servers and 2 MiB each, a write takes 1.2 us less than with 32, and a read 0.9. Filling a store
+# with 600,000 keys takes no longer, and writes 160 MiB rather than 116.
+_WRITE_BUFFER_BYTES: Final = 2 << 20
 # Four full buffers are merged at a time, with all of the first level that they overlap: RocksDB's
-# own 256 MiB would be written anew for each 16.
-_FIRST_LEVEL_BYTES: Final = 64 << 20
+# own 256 MiB would be written anew for each 8.
+_FIRST_LEVEL_BYTES: Final = 32 << 20
 _SMALL_WRITE_BUFFER_BYTES: Final = 1 << 20
-# One being written and up to three being written out: with RocksDB's two, a burst waits.
-_WRITE_BUFFERS: Final = 4
+# One being written and the others being written out: with four, a burst of large values takes 1.9
+# times as long.
+_WRITE_BUFFERS: Final = 16
 # How much log is replayed at an open, at most: 64 MiB take about 0.3 s.
 _LOG_BYTES: Final = 64 << 20
 # 1 % of the lookups of a missing key go to the disk, for 1.25 bytes a key.

@@ -341,13 +341,16 @@ class RocksDBServer:
         disk_key = disk_key_of(position, key)
         self._lock.acquire()  # `with` takes twice as long
         try:
+            change = 0
+            known = key in self._known
             if (
-                (key in self._known or key in self._known_before)
+                (known or key in self._known_before)
                 and record[VALUE] is not None
                 and record[EXPIRES_AT] == NEVER_EXPIRES
             ):
-                change = 0
-                self._put_locked(disk_key, key, record)
+                self._put_locked(disk_key, record)
+                if not known:
+                    self._know_locked(key)
             else:
                 if not self._writable:
                     self._make_writable_locked()
@@ -605,11 +608,12 @@ class RocksDBServer:
             return planned
         if newest >= version:
             return None
-        self._put_locked(disk_key, key, record)
+        self._put_locked(disk_key, record)
+        self._know_locked(key)
         self._count += change
         return change
 
-    def _put_locked(self, disk_key: bytes, key: str, record: Record) -> None:
+    def _put_locked(self, disk_key: bytes, record: Record) -> None:
         """Write a value that does not expire, where none that does and no tombstone is."""
         raw = encode_record(disk_key, record)
         try:
@@ -619,10 +623,12 @@ class RocksDBServer:
                 raise
             self._patiently(partial(self._put, disk_key, raw))
         self._written += 1
-        if key not in self._known:
-            self._known.add(key)
-            if len(self._known) > _KNOWN_KEYS:
-                self._known, self._known_before = set(), self._known
+
+    def _know_locked(self, key: str) -> None:
+        """Remember that a key has a value that does not expire."""
+        self._known.add(key)
+        if len(self._known) > _KNOWN_KEYS:
+            self._known, self._known_before = set(), self._known
 
     def _plan_locked(self, changes: "_Changes", disk_key: bytes, entry: Entry) -> int | None:
         """Add what stores a record to `changes`; return the change in keys, None for nothing."""
