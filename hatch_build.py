@@ -21,6 +21,7 @@ COMPILED = (
     "core/record.py",
     "core/hot_path.py",
     "core/cluster/replica.py",
+    "core/cluster/reserved_versions.py",
     "core/cluster/routing.py",
     "core/ring/murmur3.py",
     "core/ring/ring_view.py",

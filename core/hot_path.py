@@ -20,7 +20,6 @@ from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,
     NEVER_EXPIRES,
-    Entry,
     Record,
     Value,
     checked_key,
@@ -189,7 +188,7 @@ class HotPath:
                     records[key] = record
                 route.counters.writes += 1
             else:
-                self._replication.write_locked(Entry(position, key, record))
+                self._replication.write_new_locked(route, position, key, record)
         finally:
             lock.release()
         return True

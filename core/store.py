@@ -27,7 +27,6 @@ from core.cluster.persistence import (
     Ephemeral,
     OnDisk,
     Persistence,
-    ReservedVersions,
     open_disk,
 )
 from core.cluster.plan import Plan
@@ -35,10 +34,12 @@ from core.cluster.range_mover import RangeMover
 from core.cluster.reopening import reopen
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
+from core.cluster.reserved_versions import ReservedVersions
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
 from core.errors import (
+    CorruptRecordError,
     InvalidKeyError,
     InvalidOptionError,
     MigrationInProgressError,
@@ -223,7 +224,7 @@ class KeyValueStore(HotPath):
         self._events = EventLog()
         time = SteadyTime(self._clock, 0 if disk is None else disk.journal.time_noted)
         if disk is not None:
-            self._sync_disk = lambda: disk.sync(self._shards, time.now_ms())
+            self._sync_disk = partial(self._put_on_disk, disk, time)
             self._trouble_of_disk = lambda: disk.journal.trouble
         yield_to = yield_point or _go_on
         replication = Replication(
@@ -291,6 +292,11 @@ class KeyValueStore(HotPath):
                 disk.abandon()
                 raise
             self._wake()
+
+    def _put_on_disk(self, disk: OnDisk, time: SteadyTime) -> None:
+        """Sync everything, and forget which removals need not be remembered after that."""
+        disk.sync(self._shards, time.now_ms())
+        self._replication.forget_tombstones(disk.take_settled())
 
     # Servers
 
@@ -683,6 +689,7 @@ class KeyValueStore(HotPath):
         stripe (a 1,024th of the ring) are read at one moment. O(keys), or less with a limit.
 
         Raises:
+            CorruptRecordError: no replica has a record sound. `items` yields all others.
             InvalidOptionError: `limit` is negative, or `prefix` no `str`.
         """
         self._refuse_if_closed()
@@ -708,6 +715,8 @@ class KeyValueStore(HotPath):
         stripe is read at one moment, and operations go on meanwhile. O(keys).
 
         Raises:
+            CorruptRecordError: no replica has a record sound. Raised at the end, when all others
+                were yielded.
             InvalidOptionError: `prefix` is no `str`.
             ServerUnavailableError: no replica of a part of the ring answers.
         """
@@ -717,12 +726,16 @@ class KeyValueStore(HotPath):
         return self._items(prefix)
 
     def _items(self, prefix: str) -> Iterator[Item]:
+        corrupt: list[CorruptRecordError] = []
         for stripe in range(STRIPES):
-            for _, key, record in self._replication.entries_of_stripe(stripe):
+            for _, key, record in self._replication.entries_of_stripe(stripe, corrupt=corrupt):
                 value, expires_at = record.value, record.expires_at
                 if value is None or not key.startswith(prefix) or self._time.expired(record):
                     continue
                 yield Item(key, value, None if expires_at == NEVER_EXPIRES else expires_at)
+        for error in corrupt:
+            if error.key.startswith(prefix):
+                raise error
 
     def scan(self, start_key: str, count: int) -> list[tuple[str, Value]]:
         """Return up to `count` keys and values in ring order, from the position of `start_key` on.
@@ -732,6 +745,7 @@ class KeyValueStore(HotPath):
         that are touched).
 
         Raises:
+            CorruptRecordError: no replica has a record sound.
             InvalidKeyError: `start_key` could not be a key.
             InvalidOptionError: `count` is negative.
         """
@@ -782,6 +796,7 @@ class KeyValueStore(HotPath):
         """Return the keys that the server is the primary of, in ring order. O(keys it holds).
 
         Raises:
+            CorruptRecordError: no replica has a record sound.
             UnknownServerError: there is no such server.
         """
         self._refuse_if_closed()

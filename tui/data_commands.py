@@ -12,6 +12,7 @@ from typing import TypeVar
 import click
 
 from core.cluster.doctor import DoctorReport
+from core.errors import CorruptRecordError
 from core.record import Value
 from core.safe_text import visible
 from core.stripes import STRIPES
@@ -219,18 +220,25 @@ def export(*, file: str, prefix: str, data: str, observe: bool) -> int:
     # Whoever is shown the lines has no use for a bar that is drawn over them.
     seen = file == STANDARD_STREAM and _is_terminal()
     written = 0
+    failure: CorruptRecordError | None = None
     with (
         opened(data, observe=observe) as store,
         _progress("Exporting", len(store), hidden=seen) as advance,
     ):
         with exported(file) as write_line:
-            for item in store.items(prefix):
-                write_line(encode_line(item))
-                written += 1
-                if written % _KEYS_A_STEP == 0:
-                    advance(written, counted(written, "key"))
+            # It comes at the end, when all that is sound was written.
+            try:
+                for item in store.items(prefix):
+                    write_line(encode_line(item))
+                    written += 1
+                    if written % _KEYS_A_STEP == 0:
+                        advance(written, counted(written, "key"))
+            except CorruptRecordError as error:
+                failure = error
         left_out = store.corrupt_keys()
     notice(f"{counted(written, 'key')} exported")
+    if failure is not None:
+        notice(str(failure))
     if left_out:
         notice(
             f"{counted(left_out, 'corrupt record')} found: what has no other replica was left out "

@@ -64,6 +64,7 @@ class Observed:
 
     def range_moves(
         self,
+        shards: Shards,
         targets: Sequence[Replica],
         low: int,
         high: int,
@@ -74,11 +75,11 @@ class Observed:
         """Refuse."""
         raise ObservingError
 
-    def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+    def commit(self, shards: Shards, entries: Sequence[Entry]) -> AbstractContextManager[None]:
         """Refuse."""
         raise ObservingError
 
-    def old_may_return(self, shards: Shards) -> bool:
+    def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return False: nothing is removed."""
         return False
 

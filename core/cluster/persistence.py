@@ -1,8 +1,8 @@
 """What a store writes down beside its records, so that another process can go on with it.
 
-Two kinds of things: the topology, which changes when servers come and go, in a file of its own; and
-what changes more often (which ranges of a migration have moved, transactions that are being
-applied, which versions may have been given out), in a journal.
+Three kinds of things: the topology, which changes when servers come and go, in a file of its own;
+what changes more often (which ranges of a migration have moved, which versions may have been given
+out), in a journal; and transactions, on the servers that take a part of them.
 
 The order of writing is what makes it safe. A change is written down before its first range moves.
 A range counts as moved once that is written down, which is after its copies are on the disk and
@@ -12,14 +12,13 @@ has left. So a crash between any two steps leaves a state to go on from, and at 
 
 import json
 import os
-import threading
-from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from itertools import count
-from typing import Final, Protocol
+from typing import Protocol
 
 from core.clock import Clock
+from core.cluster.commit_notes import CommitNotes
 from core.cluster.data_directory import DataDirectory
 from core.cluster.journal import Journal
 from core.cluster.plan import Plan
@@ -27,15 +26,12 @@ from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.errors import InvalidOptionError, QuorumError, ServerFailedError
+from core.errors import InvalidOptionError, ServerFailedError
 from core.record import Entry
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
 from core.ring.ring_view import RingView
 from core.servers.rocksdb_server import RocksDBServer, SyncMode
 from core.servers.server import ServerFactory
-
-# So many versions are put aside at a time; what is not used when the process ends is left out.
-_VERSIONS_RESERVED: Final = 1_000_000
 
 
 class Persistence(Protocol):
@@ -60,6 +56,7 @@ class Persistence(Protocol):
 
     def range_moves(
         self,
+        shards: Shards,
         targets: Sequence[Replica],
         low: int,
         high: int,
@@ -70,11 +67,11 @@ class Persistence(Protocol):
         """Put the copies on `targets` on the disk, then write down that the range has moved."""
         ...
 
-    def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+    def commit(self, shards: Shards, entries: Sequence[Entry]) -> AbstractContextManager[None]:
         """Write down all of a transaction while it is being applied."""
         ...
 
-    def old_may_return(self, shards: Shards) -> bool:
+    def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return whether an old record may come back that no replica of its key has. O(servers)."""
         ...
 
@@ -97,6 +94,7 @@ class Ephemeral:
 
     def range_moves(
         self,
+        shards: Shards,
         targets: Sequence[Replica],
         low: int,
         high: int,
@@ -106,11 +104,11 @@ class Ephemeral:
     ) -> None:
         """Nothing."""
 
-    def commit(self, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+    def commit(self, shards: Shards, entries: Sequence[Entry]) -> AbstractContextManager[None]:
         """Nothing."""
         return nullcontext()
 
-    def old_may_return(self, shards: Shards) -> bool:
+    def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return False: what a server in memory held went with it."""
         return False
 
@@ -132,7 +130,7 @@ class OnDisk:
         self.directory = directory
         self.journal = journal
         self._topology = topology
-        self._left_noted = False
+        self._commits = CommitNotes()
 
     def server_factory(self, sync: SyncMode, clock: Clock) -> ServerFactory:
         """Return what makes the storage of a server: in its own directory."""
@@ -164,6 +162,7 @@ class OnDisk:
 
     def range_moves(
         self,
+        shards: Shards,
         targets: Sequence[Replica],
         low: int,
         high: int,
@@ -172,52 +171,35 @@ class OnDisk:
         empty: bool = False,
     ) -> None:
         """Sync the targets, then note the move."""
+        self._commits.settle(shards, low, high)
         for replica in targets:
             if replica.durable is not None:
                 replica.durable.sync()
         self.journal.note_move(low, high, back=back, empty=empty)
 
-    @contextmanager
-    def commit(self, entries: Sequence[Entry]) -> Iterator[None]:
-        """Note the entries, and that they were applied.
+    def commit(self, shards: Shards, entries: Sequence[Entry]) -> AbstractContextManager[None]:
+        """Note the entries on every server that takes a part.
 
         One record needs no note: each server writes it whole or not at all.
         """
-        if len(entries) < 2:
-            yield
-            return
-        number = self.journal.begin_commit(entries)
-        try:
-            yield
-        except QuorumError:
-            # The hints that will carry it out end with the process: then the note does it.
-            self._left_noted = True
-            raise
-        except BaseException:
-            self._end(number)
-            raise
-        self._end(number)
+        return nullcontext() if len(entries) < 2 else self._commits.commit(shards, entries)
 
-    def _end(self, commit: int) -> None:
-        try:
-            self.journal.end_commit(commit)
-        except ServerFailedError:  # the journal makes up for it, unless the process ends before
-            self._left_noted = True
-
-    def old_may_return(self, shards: Shards) -> bool:
+    def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return whether a server is down, whose disk may get back what it owned before.
 
-        Or a transaction stays noted, which the next process applies once more.
+        Or a transaction in the stripe is noted, which the next process would apply once more.
         """
-        return self._left_noted or any(
+        return self._commits.old_may_return(stripe) or any(
             replica.down and replica.durable is not None
             for replica in list(shards.replicas.values())
         )
 
+    def take_settled(self) -> list[int]:
+        """Return the stripes where removals need not be remembered any longer. Once."""
+        return self._commits.take_settled()
+
     def sync(self, shards: Shards, now_ms: int) -> None:
         """Put everything on the disk that was written before, and what time it is.
-
-        The journal first: a transaction that it has for finished was applied before that.
 
         Raises:
             ServerFailedError: one of the servers failed; the others were synced.
@@ -228,13 +210,16 @@ class OnDisk:
             self.journal.sync()
         except ServerFailedError as error:
             failure = error
-        for replica in list(shards.replicas.values()):
-            if replica.durable is None or replica.down:
-                continue
-            try:
-                replica.durable.sync()
-            except ServerFailedError as error:
-                failure = failure or error
+        with self._commits.syncing(shards) as synced:
+            for replica in list(shards.replicas.values()):
+                if replica.durable is None or replica.down:
+                    continue
+                try:
+                    replica.durable.sync()
+                except ServerFailedError as error:
+                    failure = failure or error
+                else:
+                    synced.add(replica.server_id)
         if failure is not None:
             raise failure
 
@@ -326,40 +311,6 @@ def _refuse_other_numbers(
             f"the data directory has {known.virtual_nodes_per_node} virtual nodes a server, "
             f"not {virtual_nodes_per_node}: leave virtual_nodes_per_node out"
         )
-
-
-class ReservedVersions:
-    """Versions that no process before has given out.
-
-    Thread safety: any thread may take the next. `_lock` guards `_limit`.
-
-    Args:
-        journal: knows which were put aside before.
-    """
-
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
-        self._limit: int = max(1, journal.versions_reserved)
-        self._numbers = count(self._limit)
-        self._lock = threading.Lock()
-
-    def __iter__(self) -> "ReservedVersions":
-        return self
-
-    def __next__(self) -> int:
-        """Return the next version.
-
-        Raises:
-            ServerFailedError: no more could be put aside.
-        """
-        version = next(self._numbers)
-        if version >= self._limit:
-            with self._lock:
-                if version >= self._limit:
-                    limit = version + _VERSIONS_RESERVED
-                    self._journal.reserve_versions(limit)
-                    self._limit = limit
-        return version
 
 
 def tallies_of(routing: RoutingTable) -> bytes:

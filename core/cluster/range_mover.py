@@ -21,7 +21,7 @@ from core.cluster.replica import Replica
 from core.cluster.replication import Replication
 from core.cluster.routing import Owners, Segment
 from core.cluster.shards import Shards, YieldPoint
-from core.errors import ServerFailedError, ServerUnavailableError
+from core.errors import CorruptRecordError, ServerFailedError, ServerUnavailableError
 from core.record import Entry
 from core.stripes import last_position_of, stripe_of
 
@@ -99,14 +99,14 @@ class RangeMover:
         high = min(high, last_position_of(stripe))
         with self._shards.moving, self._held(stripe):
             if self._is_empty(old, new, stripe):
-                self._persistence.range_moves((), low, high, back=back, empty=True)
+                self._persistence.range_moves(self._shards, (), low, high, back=back, empty=True)
                 self._flip(Segment(low, high, new), old, 0)
                 return MovedChunk(high, 0, None)
             source = self._source(old, stripe)
             entries: list[Entry] = []
             removals: list[Entry] = []
             if source is not None:
-                high, entries = self._read(source, low, high, limit)
+                source, high, entries = self._read(source, Segment(low, high, old), limit)
                 removals = source.server.removals(low, high)
             self._yield_point("move.read")
             targets = self._targets(old, new, stripe, source)
@@ -225,19 +225,35 @@ class RangeMover:
         routing.tally(stripe, part.owners).keys += keys
         routing.assign(*part)
 
+    def _read(self, source: Replica, part: Segment, limit: int) -> tuple[Replica, int, list[Entry]]:
+        """Return who has a chunk from `part.low` on, its end, and its entries.
+
+        Raises:
+            CorruptRecordError: no current server has all of it sound. What is corrupt does not
+                move, and would be discarded where it is.
+        """
+        corrupt: CorruptRecordError | None = None
+        current = self._shards.current(part.owners, stripe_of(part.low))
+        for replica in [source, *(other for other in current if other is not source)]:
+            try:
+                return (replica, *self._chunk(replica, part, limit))
+            except CorruptRecordError as error:
+                corrupt = error
+        assert corrupt is not None
+        raise corrupt
+
     @staticmethod
-    def _read(source: Replica, low: int, high: int, limit: int) -> tuple[int, list[Entry]]:
-        """Return the end of the chunk that starts at `low`, and its entries."""
-        server = source.server
-        entries = server.scan(low, high, limit)
+    def _chunk(source: Replica, part: Segment, limit: int) -> tuple[int, list[Entry]]:
+        """Return the end of the chunk that starts at `part.low`, and its entries."""
+        entries = source.sound_scan(part.low, part.high, limit)
         if len(entries) < limit:
-            return high, entries
+            return part.high, entries
         last = entries[-1].position
         whole = [entry for entry in entries if entry.position < last]
         if whole:
             # There may be more keys at the last position than were read: leave it for next time.
             return last - 1, whole
-        return last, server.scan(last, last)
+        return last, source.sound_scan(last, last)
 
     def _copy(
         self, target: Replica, low: int, high: int, entries: list[Entry], removals: list[Entry]
@@ -258,7 +274,7 @@ class RangeMover:
         with ExitStack() as copies:
             for target in targets:
                 copies.enter_context(self._leftover_if_failed(target.server_id, low, high))
-            self._persistence.range_moves(targets, low, high, back=back)
+            self._persistence.range_moves(self._shards, targets, low, high, back=back)
 
     def _discard(self, server_id: str, low: int, high: int) -> Exception | None:
         """Remove the garbage that the flip made; return the error rather than raise it.

@@ -9,6 +9,7 @@ newest record of each key winning, and the keys are counted.
 
 from collections.abc import Sequence
 
+from core.cluster.commit_notes import durable_servers, forget_commits, noted_commits
 from core.cluster.journal import Journal
 from core.cluster.membership import Membership, after_of
 from core.cluster.persistence import OnDisk, restore_tallies
@@ -42,11 +43,11 @@ def reopen(
     _open_servers(disk, topology, shards)
     moved = _moves_of(change, disk.journal)
     _restore_routes(shards, ring, change, moved)
-    pending = disk.journal.pending_commits()
-    for _, entries in pending:
+    noted = noted_commits(shards)
+    for entries in noted.values():
         _apply(shards, entries)
     tallies = disk.journal.tallies()
-    if disk.journal.clean and tallies is not None and not pending:
+    if disk.journal.clean and tallies is not None and not noted:
         restore_tallies(shards.routing, tallies)
     else:
         if change is not None:
@@ -54,9 +55,8 @@ def reopen(
         _make_good(shards, replication)
         # What others are told is done has to be on the disk: power may be lost meanwhile.
         _sync(shards)
-        for number, _ in pending:
-            disk.journal.end_commit(number)
-        disk.journal.sync()
+        forget_commits(shards, noted)
+        _sync(shards)
         replication.forget_tombstones()  # all who are concerned know them by now
     disk.journal.mark_unclean()
     membership.reopen(change, moved)
@@ -143,9 +143,8 @@ def _make_good(shards: Shards, replication: Replication) -> None:
 
 
 def _sync(shards: Shards) -> None:
-    for replica in shards.replicas.values():
-        if replica.durable is not None:
-            replica.durable.sync()
+    for _, server in durable_servers(shards):
+        server.sync()
 
 
 def _make_equal(shards: Shards, segment: Segment) -> None:

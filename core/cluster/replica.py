@@ -6,10 +6,14 @@ A server counts for reads in a stripe only while it has missed nothing there: th
 """
 
 import threading
+from collections.abc import Callable
 from typing import Final
 
-from core.record import Entry
+from core.record import Entry, Record
 from core.servers.server import DurableServer, Server
+
+# `DurableServer.put` of one.
+Put = Callable[[int, str, Record], int]
 
 # Hints a server, before stripes are compared instead: 10,000 records of 1 kB are 10 MB.
 HINTS_KEPT = 10_000
@@ -53,6 +57,7 @@ class Replica:
         "given_up",
         "hints",
         "hints_kept",
+        "puts",
         "server",
     )
 
@@ -78,6 +83,18 @@ class Replica:
         self.server = server
         # The same, if what it holds outlives a crash. Asking for that takes 10 us.
         self.durable = server if isinstance(server, DurableServer) else None
+        self.puts: tuple[Put, ...] = () if self.durable is None else (self.durable.put,)
+
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries at positions `low` to `high`, in order, at most `limit`.
+
+        Raises:
+            CorruptRecordError: one of them is corrupt.
+            ServerFailedError: the server failed.
+        """
+        if self.durable is None:
+            return self.server.scan(low, high, limit)
+        return self.durable.sound_scan(low, high, limit)
 
     @property
     def trouble(self) -> str | None:

@@ -58,8 +58,8 @@ class Replication:
         yield_point: called with the name of each step.
         wake: called when a server has missed something.
         watch: called with a key and when it expires, when a record of it comes late.
-        old_may_return: tells whether something beside the replicas of a key may bring back an old
-            record of it: then a removal has to be remembered even if all of them know it.
+        old_may_return: tells whether something beside the replicas of a stripe may bring back an
+            old record: then a removal has to be remembered even if all of them know it.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Replication:
         yield_point: YieldPoint,
         wake: Callable[[], None],
         watch: Callable[[str, int], None],
-        old_may_return: Callable[[], bool],
+        old_may_return: Callable[[int], bool],
     ) -> None:
         self._shards = shards
         self._yield_point = yield_point
@@ -119,6 +119,40 @@ class Replication:
         if entry.record.value is not None and servers < self._fewest_unwarned:
             self._fewest_unwarned = servers
             warn_of_few_servers(servers, self._shards.replication_factor)
+
+    def write_new_locked(
+        self,
+        route: Route,
+        position: int,
+        key: str,
+        record: Record,
+    ) -> None:
+        """Write a value that is newer than any before, through the route of its position.
+
+        As `write_locked`, in half of its own time where every owner is current and on disk.
+        """
+        if not route.puts:
+            self.write_locked(Entry(position, key, record))
+            return
+        first = 0
+        for reached, put in enumerate(route.puts):
+            if reached:
+                self._yield_point("write.copied")
+            try:
+                change = put(position, key, record)
+            except ServerFailedError as failure:
+                replicas, entry = route.replicas, Entry(position, key, record)
+                changes = {replica.server_id: first for replica in replicas[:reached]}
+                failures = {replicas[reached].server_id: failure}
+                level = self._shards.consistency.level
+                self._write_to_each_locked(route, entry, level, changes, failures, owed=False)
+                break
+            if not reached:
+                first = change
+        else:
+            if first:  # else the tally need not come into the processor's cache
+                route.tally.keys += first
+        route.counters.writes += 1
 
     def remove_expired_locked(self, entry: Entry, version: int) -> None:
         """Take an expired record from every replica that is current and answers.
@@ -238,7 +272,9 @@ class Replication:
 
     def _drops(self, entry: Entry, all_current: bool) -> bool:
         """Return whether whoever holds the key just forgets it: nobody has to be told later."""
-        return entry.record.value is None and all_current and not self._old_may_return()
+        if entry.record.value is not None or not all_current:
+            return False
+        return not self._old_may_return(stripe_of(entry.position))
 
     @staticmethod
     def _change_at(replica: Replica, entry: Entry, *, drops: bool) -> int:
@@ -299,7 +335,12 @@ class Replication:
             self._shards.routing.at(position).counters.reads += 1
             return self.read_locked(position, key, level)
 
-    def entries_of_stripe(self, stripe: int, server_id: str | None = None) -> list[Entry]:
+    def entries_of_stripe(
+        self,
+        stripe: int,
+        server_id: str | None = None,
+        corrupt: list[CorruptRecordError] | None = None,
+    ) -> list[Entry]:
         """Return the entries of one stripe in ring order, read at one moment.
 
         O(k log k) for its k entries; O(servers) if it has none.
@@ -307,8 +348,11 @@ class Replication:
         Args:
             stripe: 0 to 1,023.
             server_id: only those whose primary is this server.
+            corrupt: takes an error for each part of the stripe with a record that no current
+                replica has sound; the others are returned all the same. None has them raised.
 
         Raises:
+            CorruptRecordError: no current replica has a record sound.
             ServerUnavailableError: no current replica of a part of the stripe answers.
         """
         found: list[Entry] = []
@@ -318,7 +362,7 @@ class Replication:
                 return found
             for segment in list(self._shards.segments_of(stripe)):
                 if segment.owners and server_id in (None, segment.owners[0]):
-                    found += self._entries_of_locked(segment)
+                    found += self._entries_of_locked(segment, corrupt)
         return found
 
     def read_locked(self, position: int, key: str, level: Level | None = None) -> Record | None:
@@ -398,29 +442,63 @@ class Replication:
                 record = entry.record
         return None if record is None or record.value is None else record
 
-    def _entries_of_locked(self, segment: Segment) -> list[Entry]:
+    def _entries_of_locked(
+        self, segment: Segment, corrupt: list[CorruptRecordError] | None
+    ) -> list[Entry]:
         """Return the entries of a part of a stripe, from a current replica or with hints."""
         stripe = stripe_of(segment.low)
         for attempt in (1, 2):
+            damaged = False
             for replica in self._shards.current(segment.owners, stripe):
                 try:
-                    return replica.server.scan(segment.low, segment.high)
+                    return replica.sound_scan(segment.low, segment.high)
+                except CorruptRecordError:
+                    damaged = True
                 except ServerFailedError:
                     continue
+            if damaged:
+                return self._sound_entries_locked(segment, corrupt)
             if attempt == 1:
                 self._settle_locked(stripe, segment.owners)
+        failure: CorruptRecordError | None = None
         for replica in map(self._shards.replicas.__getitem__, segment.owners):
             if replica.down or not replica.complete(stripe):
                 continue
-            with suppress(ServerFailedError):
+            try:
                 return self._entries_with_hints(replica, segment)
-        raise ServerUnavailableError(segment.owners)
+            except CorruptRecordError as error:
+                failure = error
+            except ServerFailedError:
+                continue
+        raise failure or ServerUnavailableError(segment.owners)
+
+    def _sound_entries_locked(
+        self, segment: Segment, corrupt: list[CorruptRecordError] | None
+    ) -> list[Entry]:
+        """Return what is sound on any current replica, where none has all of it."""
+        low, high, owners = segment
+        sound: dict[tuple[int, str], Entry] = {}
+        damaged: dict[tuple[int, str], Replica] = {}
+        for replica in self._shards.current(owners, stripe_of(low)):
+            with suppress(ServerFailedError):
+                sound.update((entry[:2], entry) for entry in replica.server.scan(low, high))
+                if replica.durable is not None:
+                    found = replica.durable.corrupt_keys(low, high)
+                    damaged.update(dict.fromkeys(found, replica))
+        for place in sorted(damaged.keys() - sound.keys()):
+            try:
+                damaged[place].server.get(*place)  # None of a removal: nothing is missing
+            except CorruptRecordError as error:
+                if corrupt is None:
+                    raise
+                corrupt.append(error)
+        return [sound[place] for place in sorted(sound)]
 
     def _entries_with_hints(self, replica: Replica, segment: Segment) -> list[Entry]:
         """Return the entries that a replica will have once its hints were delivered."""
         low, high, _ = segment
         stripe = stripe_of(low)
-        entries = {entry.key: entry for entry in replica.server.scan(low, high)}
+        entries = {entry.key: entry for entry in replica.sound_scan(low, high)}
         for hint in replica.hints_of(stripe):
             if low <= hint.position <= high:
                 known = entries.get(hint.key)
@@ -527,6 +605,7 @@ class Replication:
         if not self._shards.current(others, stripe):
             self._settle_locked(stripe, others)
         server = replica.server
+        corrupt: CorruptRecordError | None = None
         for source in self._shards.current(others, stripe):
             try:
                 removals = source.server.removals(segment.low, segment.high)
@@ -534,12 +613,16 @@ class Replication:
                 if server.digest(segment.low, segment.high) == expected:
                     server.apply_many(removals)
                     return 0
-                entries = source.server.scan(segment.low, segment.high)
+                entries = source.sound_scan(segment.low, segment.high)
+            except CorruptRecordError as error:
+                # What that record was, the returning server can't tell: its own may be older.
+                corrupt = error
+                continue
             except ServerUnavailableError:
                 continue
             return self._make_equal_locked(replica, segment, entries, removals)
         if self._shards.survives(others, stripe):
-            raise ServerUnavailableError(others)
+            raise corrupt or ServerUnavailableError(others)
         # Nobody holds all of it: what is left of it anywhere is all there is, the newest of each
         # key. What was removed is part of that, or an older record would come back.
         rest: list[Entry] = []
@@ -574,9 +657,9 @@ class Replication:
         server.apply_many([*missing, *removals])
         return len(missing) + sum(key not in expected for key in differing)
 
-    def forget_tombstones(self) -> None:
+    def forget_tombstones(self, stripes: Iterable[int] = range(STRIPES)) -> None:
         """Forget the removals that everybody knows. O(stripes)."""
-        for stripe in range(STRIPES):
+        for stripe in stripes:
             with self._shards.locks[stripe]:
                 self._forget_tombstones_locked(stripe)
 
@@ -588,7 +671,9 @@ class Replication:
                 owner for part in self._shards.segments_of(stripe) for owner in part.owners
             }
         ]
-        if not all(replica.current(stripe) for replica in replicas) or self._old_may_return():
+        if not all(replica.current(stripe) for replica in replicas):
+            return
+        if self._old_may_return(stripe):
             return
         low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
         with suppress(ServerFailedError):

@@ -14,7 +14,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from core.cluster.replica import OperationCounters, Replica
+from core.cluster.replica import OperationCounters, Put, Replica
 from core.errors import NoServersError, StoreClosedError, StoreError
 from core.record import Record
 from core.ring.ring_view import RingView
@@ -74,6 +74,8 @@ class Route:
         direct: whether a write may go straight into `records` and `others`, because there are as
             many owners as there should be, and every one is current and can't fail.
         others: the records of the owners beside the primary, for a direct writer.
+        puts: store a new record on each owner, primary first, where every one is current and on
+            disk; else empty.
         well: whether every owner is current.
         tally: how many keys there are in the parts of the stripe with these owners.
         counters: the counters of the reader, or of the primary.
@@ -87,6 +89,7 @@ class Route:
         "fetch",
         "others",
         "owners",
+        "puts",
         "reader",
         "records",
         "refusal",
@@ -105,6 +108,7 @@ class Route:
         replicas: tuple[Replica, ...] = (),
         reader: Replica | None = None,
         copies: tuple[dict[str, Record], ...] = (),
+        puts: tuple[Put, ...] = (),
         tally: KeyTally | None = None,
         segments: "tuple[tuple[int, Route], ...] | None" = None,
         refusal: type[StoreError] | None = None,
@@ -123,6 +127,7 @@ class Route:
         self.owners = owners
         self.replicas = replicas
         self.reader = reader
+        self.puts = puts
         self.refusal = refusal
 
     def at(self, position: int) -> "Route":
@@ -282,6 +287,7 @@ class RoutingTable:
             replicas = tuple(self._replica_of(server_id) for server_id in owners)
             reader = next((replica for replica in replicas if replica.current(stripe)), None)
             durable = reader.durable if reader is not None else None
+            enough = len(replicas) >= self._replicas
             route = Route(
                 reader.server.records(stripe) if reader is not None else None,
                 fetch=durable.get if durable is not None else None,
@@ -289,7 +295,8 @@ class RoutingTable:
                 owners=owners,
                 replicas=replicas,
                 reader=reader,
-                copies=_copies(replicas, stripe) if len(replicas) >= self._replicas else (),
+                copies=_copies(replicas, stripe) if enough else (),
+                puts=_puts(replicas, stripe) if enough else (),
                 tally=self.tally(stripe, owners),
             )
             self._routes[stripe][owners] = route
@@ -343,3 +350,13 @@ def _copies(replicas: tuple[Replica, ...], stripe: int) -> tuple[dict[str, Recor
             return ()
         copies.append(records)
     return tuple(copies)
+
+
+def _puts(replicas: tuple[Replica, ...], stripe: int) -> tuple[Put, ...]:
+    """Return what to write every copy to disk through; nothing when one might miss the write."""
+    if not all(replica.current(stripe) for replica in replicas):
+        return ()
+    if len(replicas) == 1:
+        return replicas[0].puts  # one object for all routes of the server: it stays in the cache
+    puts = [put for replica in replicas for put in replica.puts]
+    return tuple(puts) if len(puts) == len(replicas) else ()

@@ -134,11 +134,13 @@ class Committer:
             Entry(positions[key], key, Record(value, next(self._versions), NEVER_EXPIRES))
             for key, value in writes.items()
         ]
-        with self._persistence.commit(entries):
+        with self._persistence.commit(self._shards, entries):
             for number, entry in enumerate(entries):
                 try:
                     self._replication.write_locked(entry, owed=number > 0)
                 except QuorumError as error:
+                    if not error.unknown:
+                        raise  # a server crashed since: nothing was applied yet
                     # Its hints will carry it out where it failed; so the rest must be done as well.
                     failure = failure or error
                 self._yield_point("transaction.applied")

@@ -246,15 +246,40 @@ class FaultyDurableServer(FaultyServer):
         """What keeps its disk from being written."""
         return self._durable.trouble
 
+    def put(self, position: int, key: str, record: Record) -> int:
+        """Store a record that is newer than any before; return the change in keys."""
+        self._before()
+        return self._durable.put(position, key, record)
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return entries whose expiry has passed."""
         self._before()
         return self._durable.due(now_ms, limit)
 
+    def keep_note(self, name: bytes, content: bytes) -> None:
+        """Keep something for who uses the server."""
+        self._before()
+        self._durable.keep_note(name, content)
+
+    def forget_note(self, name: bytes) -> None:
+        """Forget a note."""
+        self._before()
+        self._durable.forget_note(name)
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """Return names and contents of all notes."""
+        self._before()
+        return self._durable.notes()
+
     def sync(self) -> None:
         """Return once everything that was applied before is on the disk."""
         self._before()
         self._durable.sync()
+
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries at positions `low` to `high`, none left out."""
+        self._before()
+        return self._durable.sound_scan(low, high, limit)
 
     def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
         """Return position and key of each corrupt record in a range."""

@@ -65,6 +65,17 @@ class ObservedServer(RocksDBServer):
                     newest[entry[:2]] = entry
         return sorted(newest.values(), key=lambda entry: entry[:2])[:limit]
 
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries at positions `low` to `high`, none left out."""
+        entries = self.scan(low, high, limit)
+        if limit is not None and len(entries) >= limit:
+            high = entries[-1].position
+        found = {entry[:2] for entry in entries}
+        for position, key in self.corrupt_keys(low, high):
+            if (position, key) not in found:
+                self.get(position, key)  # says what is wrong; not if it is a tombstone
+        return entries
+
     def measure(self, low: int, high: int) -> RangeSize:
         """Return how many keys and bytes lie at positions `low` to `high`."""
         if self._others:
@@ -93,11 +104,23 @@ class ObservedServer(RocksDBServer):
         """Refuse."""
         raise ObservingError
 
+    def put(self, position: int, key: str, record: Record) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
     def apply_many(self, entries: Sequence[Entry]) -> NoReturn:
         """Refuse."""
         raise ObservingError
 
     def drop(self, position: int, key: str) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def keep_note(self, name: bytes, content: bytes) -> NoReturn:
+        """Refuse."""
+        raise ObservingError
+
+    def forget_note(self, name: bytes) -> NoReturn:
         """Refuse."""
         raise ObservingError
 

@@ -27,7 +27,7 @@ import struct
 from typing import Final
 from zlib import crc32
 
-from core.record import Record
+from core.record import NEVER_EXPIRES, Record
 
 RECORD_FORMAT: Final = 1
 POSITION_BYTES: Final = 4
@@ -39,8 +39,14 @@ _BYTES: Final = 1
 _TOMBSTONE: Final = 2
 _HEADER = struct.Struct(">BBqq")
 _HEADER_BYTES = _HEADER.size
-_CHECKSUM = struct.Struct("<I")
-_CHECKSUM_BYTES = _CHECKSUM.size
+_CHECKSUM_BYTES: Final = 4
+_NUMBER_BYTES: Final = 8
+_TEXT_START: Final = bytes((RECORD_FORMAT, _TEXT))
+_BYTES_START: Final = bytes((RECORD_FORMAT, _BYTES))
+_TOMBSTONE_START: Final = bytes((RECORD_FORMAT, _TOMBSTONE))
+_NEVER: Final = bytes(_NUMBER_BYTES)
+# A constant, which compiled code need not look up.
+_crc32: Final = crc32
 # The CRC-32 of any message that is followed by its own CRC-32.
 _WHOLE: Final = 0x2144DF1C
 
@@ -62,14 +68,19 @@ def encode_record(disk_key: bytes, record: Record) -> bytes:
     >>> encode_record(disk_key_of(7, "key"), Record("value", 3, 0)).hex()[:20]
     '01000000000000000003'
     """
-    value, version, expires_at = record.value, record.version, record.expires_at
+    value = record.value
+    version: int = record.version
+    expires_at: int = record.expires_at
+    # In pieces rather than by `struct`: compiled, that takes three quarters of the time.
+    expiry = _NEVER if expires_at == NEVER_EXPIRES else expires_at.to_bytes(_NUMBER_BYTES, "big")
     if value is None:
-        body = _HEADER.pack(RECORD_FORMAT, _TOMBSTONE, version, expires_at)
+        kind, content = _TOMBSTONE_START, b""
     elif isinstance(value, str):
-        body = _HEADER.pack(RECORD_FORMAT, _TEXT, version, expires_at) + value.encode()
+        kind, content = _TEXT_START, value.encode()
     else:
-        body = _HEADER.pack(RECORD_FORMAT, _BYTES, version, expires_at) + value
-    return body + _CHECKSUM.pack(crc32(disk_key + body))
+        kind, content = _BYTES_START, value
+    body = b"".join((kind, version.to_bytes(_NUMBER_BYTES, "big"), expiry, content))
+    return body + _crc32(disk_key + body).to_bytes(_CHECKSUM_BYTES, "little")
 
 
 def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
@@ -82,7 +93,7 @@ def decode_record(disk_key: bytes, raw: bytes) -> Record | None:
     >>> decode_record(disk_key, encode_record(disk_key, Record(b"value", 3, 0)))
     Record(b'value', 3, 0)
     """
-    if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
+    if _crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, kind, version, expires_at = _HEADER.unpack_from(raw)
     if record_format != RECORD_FORMAT or version < 0 or expires_at < 0:
@@ -106,7 +117,7 @@ def stamp_of(disk_key: bytes, raw: bytes) -> tuple[int, int] | None:
     Quicker than `decode_record`: of the value, it looks at the checksum alone. O(length of the
     record).
     """
-    if crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
+    if _crc32(disk_key + raw) != _WHOLE or len(raw) < RECORD_OVERHEAD:
         return None
     record_format, _, version, expires_at = _HEADER.unpack_from(raw)
     if record_format != RECORD_FORMAT or version < 0 or expires_at < 0:
@@ -120,7 +131,7 @@ def fault_of(disk_key: bytes, raw: bytes) -> str | None:
         return None
     if len(raw) < RECORD_OVERHEAD:
         return f"it is {len(raw)} bytes long, and none is below {RECORD_OVERHEAD}"
-    if crc32(disk_key + raw) != _WHOLE:
+    if _crc32(disk_key + raw) != _WHOLE:
         return "its checksum is wrong"
     if raw[0] != RECORD_FORMAT:
         return f"it has format {raw[0]}, and only {RECORD_FORMAT} is known"

@@ -2,7 +2,8 @@
 
 **What is on the disk.** Four column families: ``records`` (disk key -> record, both as
 `record_codec` says), ``tombstones`` (the same, for keys that were removed), ``expiries`` (8 bytes
-of milliseconds + disk key -> nothing, for each record that expires) and ``meta``. A key is in
+of milliseconds + disk key -> nothing, for each record that expires) and ``meta``, where the notes
+of who uses the server are as well. A key is in
 ``records`` or in ``tombstones``, never in both. What belongs together is written in one atomic
 batch, so a crash leaves all of a write or nothing.
 
@@ -70,6 +71,7 @@ from core.servers.record_codec import (
     stamp_of,
 )
 from core.servers.server import RangeSize
+from core.stripe_lock import Lock
 from core.stripes import LAST_POSITION, STRIPE_SHIFT, last_position_of, stripe_of
 
 if TYPE_CHECKING:
@@ -87,10 +89,9 @@ _STALL_SECONDS: Final = 60.0
 _STALL_STEP_SECONDS: Final = 0.001
 # What has to be free, beside the size of the log, before a database is opened again.
 _SPARE_BYTES: Final = 4 << 20
-# A write has to know what it takes the place of. To ask RocksDB costs as much as the write itself,
-# or more (1 to 3 us); to remember it for keys that were written last, 0.2 us. Of these it keeps
-# this many to twice as many, each in about 150 bytes: at most 5 MB. An overwrite takes 1.8 times a
-# bare `put` of RocksDB where it is remembered, and 2.7 times where it is not.
+# A write has to know whether it takes the place of something. To ask RocksDB costs as much as the
+# write itself, or more (1 to 3 us); to remember the keys that were written last, 0.1 us. Of these
+# it keeps this many to twice as many, each in about 150 bytes: at most 5 MB.
 _KNOWN_KEYS: Final = 16_384
 # How many keys are discarded in one atomic write, and so at most without a pause for others.
 _KEYS_PER_BATCH: Final = 500
@@ -99,6 +100,8 @@ _EXPIRY_BYTES: Final = 8
 _COUNT_KEY: Final = b"count"
 _FORMAT_KEY: Final = b"format"
 _PROBE_KEY: Final = b"probe"
+_NOTES: Final = b"note:"
+_AFTER_NOTES: Final = b"note;"
 # The layout of the families; a newer one is refused.
 _FORMAT: Final = b"1"
 
@@ -114,7 +117,8 @@ class RocksDBServer:
 
     Always true: `_database` is None or open; while `_readers` is above 0 it is not closed; `_count`
     is how many keys its records have; `_writable` means that it is open, has not failed, and bears
-    no mark of a clean close.
+    no mark of a clean close; a key in `_known` or `_known_before` has a value that does not expire,
+    and it is writable while there is one.
 
     Args:
         server_id: the id that the ring knows this server by.
@@ -148,8 +152,9 @@ class RocksDBServer:
         self._always = sync == "always"
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._never = threading.Event()  # what a pause waits for
-        self._lock = threading.Lock()
-        self._idle = threading.Condition(self._lock)
+        self._lock = Lock()
+        lock: Any = self._lock  # all that a condition asks of one
+        self._idle = threading.Condition(lock)
         self._readers = 0
         self._closed = False
         self._failure: str | None = None
@@ -160,9 +165,9 @@ class RocksDBServer:
         self._written = 0
         # How many tombstones each stripe has; empty while all replicas are well.
         self._tombstones: Counter[int] = Counter()
-        # The versions of records that were written last and do not expire: see `_KNOWN_KEYS`.
-        self._known: dict[bytes, int] = {}
-        self._known_before: dict[bytes, int] = {}
+        # Keys that were written last and have a value that does not expire: see `_KNOWN_KEYS`.
+        self._known: set[str] = set()
+        self._known_before: set[str] = set()
         self._group = GroupSync(self._sync_log)
         self._database: Database | None = None
         try:
@@ -222,6 +227,16 @@ class RocksDBServer:
             found = self._entries(database, self._engine.RECORDS, low, high)
             return list(islice(found, limit))
 
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """As `scan`, where no record may be left out. O(entries).
+
+        Raises:
+            CorruptRecordError: one of those that it came by is corrupt.
+        """
+        with self._reading() as database:
+            found = self._entries(database, self._engine.RECORDS, low, high, sound=True)
+            return list(islice(found, limit))
+
     def removals(self, low: int, high: int) -> list[Entry]:
         """Return the tombstones at positions `low` to `high`. O(tombstones there)."""
         if not self._tombstones and not self._closed:
@@ -230,13 +245,18 @@ class RocksDBServer:
             return list(self._entries(database, self._engine.TOMBSTONES, low, high))
 
     def digest(self, low: int, high: int) -> int:
-        """Return a digest of keys, versions and expiries; corrupt ones do not count. O(keys)."""
+        """Return a digest of keys, versions and expiries. O(keys).
+
+        What is corrupt counts as it is: nobody who has the record has the same digest.
+        """
         total = 0
         with self._reading() as database:
             for disk_key, raw in self._items(database, self._engine.RECORDS, low, high):
                 stamp, key = stamp_of(disk_key, raw), _text_key_of(disk_key)
                 if stamp is not None and key is not None:
                     total += digest_of(key, Record(None, *stamp))
+                else:
+                    total += digest_of(repr((disk_key, raw)), Record(None, 0, NEVER_EXPIRES))
         return total & DIGEST_MASK
 
     def measure(self, low: int, high: int) -> RangeSize:
@@ -308,6 +328,38 @@ class RocksDBServer:
             self._group.through(written)
         return change
 
+    def put(self, position: int, key: str, record: Record) -> int:
+        """Store a record that is newer than any before; return the change in keys. O(log keys).
+
+        What is newer by promise need not be compared: where the key is known as well, this writes
+        and reads nothing.
+        """
+        disk_key = disk_key_of(position, key)
+        self._lock.acquire()  # `with` takes twice as long
+        try:
+            change = 0
+            known = key in self._known
+            if (
+                (known or key in self._known_before)
+                and record.value is not None
+                and record.expires_at == NEVER_EXPIRES
+            ):
+                self._put_locked(disk_key, record)
+                if not known:
+                    self._know_locked(key)
+            else:
+                if not self._writable:
+                    self._make_writable_locked()
+                change = self._apply_locked(disk_key, Entry(position, key, record)) or 0
+            written = self._written
+        except Exception as error:
+            raise self._failed_locked(error) from error
+        finally:
+            self._lock.release()
+        if self._always:
+            self._group.through(written)
+        return change
+
     def apply_many(self, entries: Sequence[Entry]) -> int:
         """Store each record unless one as new is there; return how many were stored.
 
@@ -361,6 +413,26 @@ class RocksDBServer:
             self._discard(self._engine.TOMBSTONES, low, high)
         return self._discard(self._engine.RECORDS, low, high)
 
+    # Notes
+
+    def keep_note(self, name: bytes, content: bytes) -> None:
+        """Keep something for who uses the server. O(bytes).
+
+        Not synced by itself, whatever `sync` says: it is before the next record in the log, and on
+        the disk when that is.
+        """
+        self._write_note((self._engine.META, _NOTES + name, content))
+
+    def forget_note(self, name: bytes) -> None:
+        """Forget a note; nothing if there is none. O(1). Not synced by itself."""
+        self._write_note((self._engine.META, _NOTES + name, None))
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """Return names and contents of all notes, by name. O(bytes)."""
+        with self._reading() as database:
+            found = list(database.items(self._engine.META, _NOTES, _AFTER_NOTES))
+        return [(name[len(_NOTES) :], content) for name, content in found]
+
     # The disk
 
     def sync(self) -> None:
@@ -402,6 +474,7 @@ class RocksDBServer:
                 return
             self._closed = True
             self._writable = False
+            self._known, self._known_before = set(), set()
             self._idle.wait_for(lambda: self._readers == 0)
             database, self._database = self._database, None
             if database is None:
@@ -466,12 +539,17 @@ class RocksDBServer:
         after = None if high >= LAST_POSITION else disk_key_of(high + 1, "")
         return database.items(family, disk_key_of(low, ""), after)
 
-    @classmethod
-    def _entries(cls, database: "Database", family: str, low: int, high: int) -> Iterator[Entry]:
-        for disk_key, raw in cls._items(database, family, low, high):
+    def _entries(
+        self, database: "Database", family: str, low: int, high: int, *, sound: bool = False
+    ) -> Iterator[Entry]:
+        """Yield the entries at positions `low` to `high`; a corrupt one is left out or raised."""
+        for disk_key, raw in self._items(database, family, low, high):
             record, key = decode_record(disk_key, raw), _text_key_of(disk_key)
             if record is not None and key is not None:
                 yield Entry(int.from_bytes(disk_key[:POSITION_BYTES], "big"), key, record)
+            elif sound:
+                fault = fault_of(disk_key, raw) or "its key is no text"
+                raise CorruptRecordError(self._server_id, split_disk_key(disk_key)[1], fault)
 
     def _expiring(self, database: "Database", place: bytes) -> Entry | None:
         """Return the entry that a place in the index is for; None if it expires at another time."""
@@ -508,18 +586,17 @@ class RocksDBServer:
 
     def _apply_locked(self, disk_key: bytes, entry: Entry) -> int | None:
         """Store a record in the usual way, one `put`, or as `_plan_locked` says."""
-        position, _, record = entry
+        position, key, record = entry
         value, version, expires_at = record.value, record.version, record.expires_at
         change = 0
-        newest = self._known.get(disk_key) or self._known_before.get(disk_key)
-        if newest is None:
-            raw = self._fetch(disk_key)
-            if raw is not None:
-                stamp = stamp_of(disk_key, raw)
-                if stamp is not None and stamp[1] == NEVER_EXPIRES:
-                    newest = stamp[0]
-            elif not self._tombstones or not self._tombstones[stripe_of(position)]:
-                newest, change = 0, 1
+        newest: int | None = None
+        raw = self._fetch(disk_key)
+        if raw is not None:
+            stamp = stamp_of(disk_key, raw)
+            if stamp is not None and stamp[1] == NEVER_EXPIRES:
+                newest = stamp[0]
+        elif not self._tombstones or not self._tombstones[stripe_of(position)]:
+            newest, change = 0, 1
         if newest is None or value is None or expires_at != NEVER_EXPIRES:
             changes = _Changes()
             planned = self._plan_locked(changes, disk_key, entry)
@@ -527,6 +604,13 @@ class RocksDBServer:
             return planned
         if newest >= version:
             return None
+        self._put_locked(disk_key, record)
+        self._know_locked(key)
+        self._count += change
+        return change
+
+    def _put_locked(self, disk_key: bytes, record: Record) -> None:
+        """Write a value that does not expire, where none that does and no tombstone is."""
         raw = encode_record(disk_key, record)
         try:
             self._put(disk_key, raw)
@@ -535,11 +619,12 @@ class RocksDBServer:
                 raise
             self._patiently(partial(self._put, disk_key, raw))
         self._written += 1
-        self._count += change
-        self._known[disk_key] = version
+
+    def _know_locked(self, key: str) -> None:
+        """Remember that a key has a value that does not expire."""
+        self._known.add(key)
         if len(self._known) > _KNOWN_KEYS:
-            self._known, self._known_before = {}, self._known
-        return change
+            self._known, self._known_before = set(), self._known
 
     def _plan_locked(self, changes: "_Changes", disk_key: bytes, entry: Entry) -> int | None:
         """Add what stores a record to `changes`; return the change in keys, None for nothing."""
@@ -572,6 +657,16 @@ class RocksDBServer:
             place = _place_of(record.expires_at, disk_key)
             changes.add(self._engine.EXPIRIES, place, b"")
         return 1 if raw is None else 0
+
+    def _write_note(self, operation: "Operation") -> None:
+        with self._lock:
+            if not self._writable:
+                self._make_writable_locked()
+            try:
+                self._patiently(partial(self._open_one().write, [operation]))
+            except Exception as error:
+                raise self._failed_locked(error) from error
+            self._written += 1
 
     def _delete(self, changes: "_Changes", disk_key: bytes, raw: bytes) -> None:
         """Add what takes a record away."""
@@ -624,10 +719,10 @@ class RocksDBServer:
         self._patiently(partial(database.write, changes.operations))
         self._written += 1
         self._count += changes.keys
-        for family, key, _ in changes.operations:
-            if family == self._engine.RECORDS:
-                self._known.pop(key, None)
-                self._known_before.pop(key, None)
+        for family, disk_key, _ in changes.operations:
+            if family == self._engine.RECORDS and (key := _text_key_of(disk_key)) is not None:
+                self._known.discard(key)
+                self._known_before.discard(key)
         for stripe, change in changes.tombstones.items():
             self._tombstones[stripe] += change
             if not self._tombstones[stripe]:
@@ -781,7 +876,7 @@ class RocksDBServer:
             return error
         if not self._closed:
             self._writable = False
-            self._known, self._known_before = {}, {}
+            self._known, self._known_before = set(), set()
             self._failure = str(error)
             self._retry_at = self._clock.monotonic() + _RETRY_SECONDS
         failure: ServerFailedError = self._engine.failure_of(self._server_id, error)

@@ -122,6 +122,13 @@ class DurableServer(Server, Protocol):
         """
         ...
 
+    def put(self, position: int, key: str, record: Record) -> int:
+        """Store a record that is newer than any of its key that this server was ever given.
+
+        As `apply`, which has to look what is there, where this need not.
+        """
+        ...
+
     def due(self, now_ms: int, limit: int) -> list[Entry]:
         """Return at most `limit` entries whose expiry is at or before `now_ms`, earliest first.
 
@@ -130,15 +137,40 @@ class DurableServer(Server, Protocol):
         """
         ...
 
+    def keep_note(self, name: bytes, content: bytes) -> None:
+        """Keep something for who uses the server; a note of the same name goes.
+
+        It survives the end of the process, as a record does. Whatever survives a loss of power that
+        was written after it, it survives that as well.
+        """
+        ...
+
+    def forget_note(self, name: bytes) -> None:
+        """Forget a note; nothing if there is none."""
+        ...
+
+    def notes(self) -> list[tuple[bytes, bytes]]:
+        """Return names and contents of all notes, by name."""
+        ...
+
     def sync(self) -> None:
         """Return once everything that was applied before is on the disk."""
+        ...
+
+    def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """As `scan`, where no record may be left out.
+
+        Raises:
+            CorruptRecordError: one of those that it came by is corrupt.
+        """
         ...
 
     def corrupt_keys(self, low: int, high: int) -> list[tuple[int, str]]:
         """Return position and key of each corrupt record at positions `low` to `high`, in order.
 
-        `get` raises `CorruptRecordError` for them, `scan` and `digest` leave them out, and `count`,
-        `measure` and `discard` count them as keys: each is one key that has to be mended.
+        `get` and `sound_scan` raise `CorruptRecordError` for them, `scan` leaves them out, and
+        `digest`, `count`, `measure` and `discard` count them: each is one key that has to be
+        mended.
         """
         ...
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from core import (
+    CorruptRecordError,
     DataDirectoryLockedError,
     DiskFullError,
     DiskRecovered,
@@ -33,6 +34,7 @@ from core import (
     StoreClosedError,
 )
 from core.cluster import persistence
+from core.cluster.commit_notes import durable_servers
 from core.cluster.failover import Failover
 from core.cluster.journal import Journal
 from core.cluster.persistence import tallies_of
@@ -399,16 +401,12 @@ def test_a_transaction_that_was_interrupted_is_finished(opened: Open) -> None:
     store = filled(opened)
     store.close()
     store = opened(yield_point=stop_after_the_first)
-    # The process ends here: nothing after the interrupted write may happen.
-    journal = store._membership._persistence.journal  # type: ignore[attr-defined]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(type(journal), "end_commit", lambda self, number: None)
-        tx = store.transaction()
-        tx.set("key 1", "together")
-        tx.set("key 2", "together")
-        tx.remove("key 3")
-        with pytest.raises(Killed):
-            tx.commit()
+    tx = store.transaction()
+    tx.set("key 1", "together")
+    tx.set("key 2", "together")
+    tx.remove("key 3")
+    with pytest.raises(Killed):
+        tx.commit()
     kill(store)
     again = opened()
     assert (again.get("key 1"), again.get("key 2"), again.get("key 3")) == (
@@ -514,14 +512,115 @@ def test_items_are_all_keys_with_their_values_and_expiries(opened: Open) -> None
         store.items(3)  # type: ignore[arg-type]
 
 
-def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) -> None:
-    store = filled(opened, 50, replication_factor=2, background=False)
-    placement = store.explain("key 1")
-    damaged = placement.replicas[0]
-    database = store._shards.replicas[damaged].server._database  # type: ignore[attr-defined]
-    disk_key = disk_key_of(placement.position, "key 1")
+def damage(store: KeyValueStore, key: str, server_id: str) -> None:
+    """Change a bit of a record."""
+    database = store._shards.replicas[server_id].server._database  # type: ignore[attr-defined]
+    disk_key = disk_key_of(store.explain(key).position, key)
     raw = database.get("default", disk_key)
     database.put("default", disk_key, raw[:-1] + bytes([raw[-1] ^ 1]))
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3])
+def test_a_record_that_is_corrupt_everywhere_is_an_error_on_every_path_and_the_rest_is_read(
+    opened: Open, replicas: int
+) -> None:
+    store = filled(opened, 50, replication_factor=replicas, background=False)
+    owners = store.explain("key 1").replicas
+    for server_id in owners:
+        damage(store, "key 1", server_id)
+    there: list[str] = []
+
+    def read_items() -> None:
+        there.extend(item.key for item in store.items())
+
+    def transact() -> None:
+        with store.transaction() as tx:
+            tx.get("key 1")
+
+    paths: list[Callable[[], object]] = [
+        lambda: store.get("key 1"),
+        lambda: store.get("key 1", read_level="one"),
+        lambda: store.get("key 1", read_level="all"),
+        lambda: store.get_many(["key 2", "key 1"]),
+        lambda: store.get_with_version("key 1"),
+        lambda: store.exists("key 1"),
+        lambda: store.ttl("key 1"),
+        lambda: store.scan("key 1", 100),
+        store.keys,
+        lambda: store.get_keys_for_server(owners[0]),
+        lambda: store.remove("key 1"),
+        transact,
+        read_items,
+    ]
+    for read in paths:
+        with pytest.raises(CorruptRecordError) as caught:
+            read()
+        assert caught.value.key == "key 1"
+        assert caught.value.server_id in owners
+    assert sorted([*there, "key 1"]) == sorted(f"key {number}" for number in range(50))
+    assert len(store.get_many(there)) == 49
+    (finding,) = store.doctor().findings
+    assert (finding.key, finding.servers) == ("key 1", tuple(sorted(owners)))
+    assert store.set("key 1", "anew")
+    assert len(store.keys()) == 50
+    store.check_invariants()
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_record_that_is_corrupt_everywhere_is_not_lost_in_a_move(
+    opened: Open, replicas: int
+) -> None:
+    store = filled(opened, 50, replication_factor=replicas, background=False)
+    for server_id in store.explain("key 1").replicas:
+        damage(store, "key 1", server_id)
+    with pytest.raises(MigrationFailedError) as caught:
+        store.remove_server(store.get_server_for_key("key 1"))
+    corrupt = caught.value.__cause__
+    assert isinstance(corrupt, CorruptRecordError)
+    assert corrupt.key == "key 1"
+    assert str(corrupt) in str(caught.value)
+    assert len(store.get_many([f"key {number}" for number in range(50) if number != 1])) == 49
+    store.set("key 1", "anew")
+    migration = store.migration
+    assert migration is not None
+    migration.resume()
+    migration.wait()
+    assert len(store.keys()) == 50
+    store.check_invariants()
+
+
+def test_a_record_that_is_sound_on_one_replica_is_read_and_moved_from_there(opened: Open) -> None:
+    store = filled(opened, 50, replication_factor=2, background=False)
+    for key in ("key 1", "key 2"):
+        damage(store, key, store.explain(key).replicas[0])
+    assert len(store.keys()) == len(list(store.items())) == 50
+    store.add_server("e")
+    assert len(store.keys()) == len(list(store.items())) == 50
+    assert (store.get("key 1"), store.get("key 2")) == ("value 1", "value 2")
+
+
+def test_a_record_that_is_corrupt_is_not_taken_for_absent_when_a_server_returns(
+    opened: Open,
+) -> None:
+    store = filled(opened, 50, replication_factor=2, hints_kept=0, background=False)
+    stays, returns = store.explain("key 1").replicas
+    store.crash_server(returns)
+    store.set("key 1", "newer", write_level="one")
+    damage(store, "key 1", stays)
+    with suppress(CorruptRecordError):
+        store.recover_server(returns)
+    with pytest.raises(CorruptRecordError):
+        store.get("key 1")
+    store.set("key 1", "newest", write_level="one")
+    store.recover_server(returns)
+    assert store.get("key 1") == "newest"
+    store.check_invariants()
+
+
+def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) -> None:
+    store = filled(opened, 50, replication_factor=2, background=False)
+    damaged = store.explain("key 1").replicas[0]
+    damage(store, "key 1", damaged)
     assert store.corrupt_keys() == 1
     report = store.doctor()
     (finding,) = report.findings
@@ -657,21 +756,50 @@ def commit(store: KeyValueStore, values: Mapping[str, str | None]) -> None:
     transaction.commit()
 
 
-def test_what_was_removed_stays_so_though_the_journal_could_not_end_an_earlier_transaction(
+def test_what_was_removed_stays_so_while_an_earlier_transaction_is_noted(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(journal: Journal, number: int) -> None:
-        raise StorageError("journal", "no space", "make room")
+    def fail(server: RocksDBServer, name: bytes) -> None:
+        raise StorageError(server.server_id, "no space", "make room")
 
-    store = filled(opened, 20)
-    with monkeypatch.context() as patch:
-        patch.setattr(Journal, "end_commit", fail)
-        commit(store, {"key 1": "together", "key 2": "together"})
+    clock = ManualClock()
+    store = opened(background=False, clock=clock)
+    store.add_server("a")
+    commit(store, {"key 1": "together", "key 2": "together"})
     store.remove("key 1")
+    with monkeypatch.context() as patch:
+        patch.setattr(RocksDBServer, "forget_note", fail)
+        for _ in range(3):
+            clock.advance(1.5)
+            store.maintain()
     kill(store)
     again = opened()
     assert (again.get("key 1"), again.get("key 2")) == (None, "together")
     again.check_invariants()
+
+
+def left_of_transactions(store: KeyValueStore) -> tuple[int, int]:
+    """Return how many notes a server has at most, and how many removals are remembered."""
+    servers = [server for _, server in durable_servers(store._shards)]
+    notes = max(len(server.notes()) for server in servers)
+    return notes, sum(len(server.removals(0, LAST_POSITION)) for server in servers)
+
+
+def test_notes_of_transactions_and_removals_after_them_are_forgotten_once_synced(
+    opened: Open,
+) -> None:
+    clock = ManualClock()
+    store = opened(background=False, clock=clock)
+    store.add_server("a")
+    store.add_server("b")
+    commit(store, {f"key {number}": "together" for number in range(10)})
+    store.remove("key 1")
+    left = [left_of_transactions(store)]
+    for _ in range(3):
+        clock.advance(1.5)
+        store.maintain()
+        left.append(left_of_transactions(store))
+    assert left == [(1, 1), (0, 1), (0, 0), (0, 0)]
 
 
 def test_reads_go_on_where_a_part_of_a_transaction_can_not_be_written_yet(

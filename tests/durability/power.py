@@ -7,7 +7,7 @@ cut or spoiled somewhere behind that, each on its own: a disk writes what it wan
 
 import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -128,12 +128,12 @@ class Histories:
         copy._floor, copy._trying = dict(self._floor), dict(self._trying)
         return copy
 
-    def check(self, content: dict[str, str], *, whole: bool) -> None:
+    def check(self, content: dict[str, str], together: Collection[str]) -> None:
         """Assert that nothing is there that may not be.
 
         Args:
             content: all keys of the store.
-            whole: whether what was tried last must be there as a whole or not at all.
+            together: keys that were only written by transactions on all of them.
         """
         for key in sorted({*content, *self.written, *self._trying}):
             values = self.written.get(key, [None])
@@ -143,7 +143,8 @@ class Histories:
             assert content.get(key) in allowed, (
                 f"{key} is {content.get(key)}, and may be one of {allowed} of {values}"
             )
-        if whole and self._trying:
-            before = {key: self.written.get(key, [None])[-1] for key in self._trying}
-            found = {key: content.get(key) for key in self._trying}
-            assert found in (before, self._trying), f"{found}, between {before} and {self._trying}"
+        found = tuple(content.get(key) for key in together)
+        whole = set(zip(*(self.written.get(key, [None]) for key in together), strict=True))
+        if set(together) <= self._trying.keys():
+            whole.add(tuple(self._trying[key] for key in together))
+        assert found in whole, f"{found} of no one transaction: {whole}"

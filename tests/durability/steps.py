@@ -20,8 +20,12 @@ _SPREAD = 3
 # What changes the disk, beside the yield points: module, class and methods.
 _CALLS = (
     ("data_directory", "DataDirectory", ("write_topology", "remove_server")),
-    ("journal", "Journal", ("note_move", "forget_moves", "begin_commit", "end_commit")),
-    ("rocksdb_server", "RocksDBServer", ("apply_many", "discard", "sync", "destroy")),
+    ("journal", "Journal", ("note_move", "forget_moves")),
+    (
+        "rocksdb_server",
+        "RocksDBServer",
+        ("apply_many", "discard", "keep_note", "forget_note", "sync", "destroy"),
+    ),
 )
 # RocksDB's text about itself is nothing that it reads.
 _NOT_COPIED = shutil.ignore_patterns("LOG*")

@@ -19,7 +19,7 @@ from tests.verification.seeds import replayable, seeds
 
 OPERATIONS = 50
 KEYS = 16
-GROUP = 4
+GROUP = tuple(f"group {index}" for index in range(4))
 SERVERS = ("s0", "s1", "s2", "s3", "s4")
 # The images of a run of which every one, at an even distance, is looked at.
 LOOKED_AT = 30
@@ -76,7 +76,7 @@ class Run:
         store = opened(path, sync=self.sync, clock=self.clock)
         store.check_invariants()
         content = {key: store.get(key) for key in store.keys()}
-        histories.check(content, whole=self.sync == "always")
+        histories.check(content, GROUP)
         assert len(store) == len(content)
         if store.migration is not None:
             store.migration.wait()
@@ -111,8 +111,7 @@ class Run:
 
     def _commit(self) -> None:
         changes: dict[str, str | None] = {
-            f"group {index}": self._value() if self.random.random() < 0.8 else None
-            for index in range(GROUP)
+            key: self._value() if self.random.random() < 0.8 else None for key in GROUP
         }
 
         def commit() -> None:
@@ -197,6 +196,46 @@ def test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was(place
     assert again.get("key") is None
     again.check_invariants()
     abandon(again)
+
+
+@pytest.mark.parametrize("synced_after", [False, True])
+def test_a_transaction_is_whole_when_one_server_alone_loses_its_part(
+    place: Path, synced_after: bool
+) -> None:
+    clock = ManualClock()
+    logs = SyncedLogs(lambda _: None)
+    with logs.noted():
+        store = opened(place / "data", 1, clock=clock)
+        for server_id in SERVERS[:3]:
+            store.add_server(server_id)
+        commit(store, dict.fromkeys(GROUP, "old"))
+        clock.advance(1.5)
+        store.maintain()
+        commit(store, dict.fromkeys(GROUP, "new"))
+        store.remove(GROUP[0])
+        if synced_after:  # all of it is on the disk, and perhaps not that it need not be noted
+            clock.advance(1.5)
+            store.maintain()
+        images = [
+            logs.image_without(server_id, place / "data", place / f"image {server_id}")
+            for server_id in SERVERS[:3]
+            if any(store.get_server_for_key(key) == server_id for key in GROUP)
+        ]
+        abandon(store)
+    assert len(images) > 1
+    for image in images:
+        again = opened(image)
+        first, *others = (again.get(key) for key in GROUP)
+        assert set(others) in ({"new"}, set() if synced_after else {"old"})
+        assert first is None if synced_after else first in (*set(others), None)
+        again.check_invariants()
+        abandon(again)
+
+
+def commit(store: Any, changes: dict[str, str]) -> None:
+    with store.transaction() as tx:
+        for key, value in changes.items():
+            tx.set(key, value)
 
 
 @pytest.mark.soak

@@ -21,6 +21,7 @@ from tests.durability.test_power_loss import (
     LOOKED_AT,
     SOAK_LOOKED_AT,
     lose_power,
+    test_a_transaction_is_whole_when_one_server_alone_loses_its_part,
     test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was,
 )
 from tests.mutants import catching
@@ -310,7 +311,7 @@ MUTANTS = (
         "a move is noted before its copies are on the disk",
         "a range is given to a server that has lost it with the power",
         "test_what_was_synced_survives_a_loss_of_power",
-        catching.on_disk(lambda place: lose_power(place, 0, 1, "everysec", LOOKED_AT)),
+        catching.on_disk(lambda place: lose_power(place, 4, 1, "everysec", LOOKED_AT)),
         "cluster.persistence:OnDisk.range_moves",
         (("replica.durable.sync()", "pass"),),
     ),
@@ -321,6 +322,30 @@ MUTANTS = (
         catching.on_disk(lambda place: lose_power(place, 0, 3, "always", SOAK_LOOKED_AT)),
         "cluster.reopening:_apply",
         (("for entry in entries:", "for entry in ():"),),
+    ),
+    Mutant(
+        "a transaction is noted by nobody",
+        "half of a transaction is there after a loss of power",
+        "test_a_transaction_is_whole_when_one_server_alone_loses_its_part",
+        catching.on_disk(
+            lambda place: test_a_transaction_is_whole_when_one_server_alone_loses_its_part(
+                place, synced_after=False
+            )
+        ),
+        "cluster.commit_notes:CommitNotes._begin",
+        (("replica.durable.keep_note(commit.name, content)", "pass"),),
+    ),
+    Mutant(
+        "a removal is not remembered while a transaction is noted",
+        "a removed key returns after a loss of power",
+        "test_a_transaction_is_whole_when_one_server_alone_loses_its_part",
+        catching.on_disk(
+            lambda place: test_a_transaction_is_whole_when_one_server_alone_loses_its_part(
+                place, synced_after=True
+            )
+        ),
+        "cluster.commit_notes:CommitNotes.old_may_return",
+        (("return True", "return False"),),
     ),
     Mutant(
         "removals are forgotten before all disks know them",
@@ -341,7 +366,7 @@ MUTANTS = (
     on_disk(
         "versions are not put aside",
         "a write after a restart is taken for an old one",
-        "cluster.persistence:ReservedVersions.__next__",
+        "cluster.reserved_versions:ReservedVersions.__next__",
         ("self._journal.reserve_versions(limit)", "pass"),
     ),
     Mutant(
@@ -372,7 +397,7 @@ MUTANTS = (
             test_durable_store.test_what_was_removed_stays_so_when_its_range_went_away_and_came_back
         ),
         "cluster.persistence:OnDisk.old_may_return",
-        (("return self._left_noted or any(", "return False and any("),),
+        (("return self._commits.old_may_return(stripe) or any(", "return False and any("),),
     ),
 )
 

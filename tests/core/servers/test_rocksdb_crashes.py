@@ -1,7 +1,9 @@
 """What a server on disk keeps when its process is killed, and when its disk is full."""
 
 import os
+import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -233,3 +235,22 @@ except StorageError as error:
         check=False,
     )
     assert "ulimit -n" in run.stdout, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("kind", range(256))
+def test_a_log_is_read_to_its_torn_end_whatever_is_there(tmp_path: Path, kind: int) -> None:
+    server = RocksDBServer("alpha", tmp_path / "alpha")
+    entries = [
+        Entry(number, f"key {number}", Record("value", number + 1, 0)) for number in range(5)
+    ]
+    server.apply_many(entries)
+    server.sync()
+    torn = tmp_path / "torn"
+    shutil.copytree(server.path, torn, ignore=shutil.ignore_patterns("LOG*"))
+    server.close()
+    (log,) = torn.glob("*.log")
+    with log.open("ab") as file:
+        file.write(b"sums" + struct.pack("<HB", 20 + 150 * (kind % 300), kind) + bytes(90))
+    again = RocksDBServer("alpha", torn)
+    assert again.scan(0, LAST_POSITION) == entries
+    again.close()
