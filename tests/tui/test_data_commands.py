@@ -422,7 +422,7 @@ def test_a_disk_that_gets_full_ends_an_import_where_it_is(
     with file.open("w") as lines:
         for number in range(500):
             lines.write(f'{{"key": "{number}", "value": "{"x" * 20_000}"}}\n')
-    limited = ["sh", "-c", 'ulimit -f 4000; exec "$@"', "sh", *RINGTOP, "import", str(file)]
+    limited = ["sh", "-c", 'ulimit -f 2000; exec "$@"', "sh", *RINGTOP, "import", str(file)]
     ended = subprocess.run(
         limited, cwd=ROOT, env=environment(), capture_output=True, text=True, check=False
     )
