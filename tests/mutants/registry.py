@@ -168,10 +168,10 @@ MUTANTS = (
     simulated(
         "an expiry is forgotten on a move",
         "a key that should be gone stays for ever",
-        "cluster.range_mover:RangeMover._read",
+        "cluster.range_mover:RangeMover._chunk",
         (
-            "return high, entries\n",
-            "return high, [entry._replace(record=type(entry.record)(entry.record.value, "
+            "return part.high, entries\n",
+            "return part.high, [entry._replace(record=type(entry.record)(entry.record.value, "
             "entry.record.version, 0)) for entry in entries]\n",
         ),
     ),
