@@ -30,7 +30,7 @@ from tui.view_model.rates import (
 )
 from tui.view_model.sentences import (
     disk_sign,
-    event_line,
+    event_lines,
     fault_words,
     migration_line,
     recovery_sign,
@@ -77,7 +77,7 @@ def fold(
         servers=_rows(servers, marks, samples, rates, snapshot),
         bars=_bars(servers, marks, snapshot),
         ring=_ring(snapshot, marks, change),
-        events=tuple(event_line(event, zone) for event in snapshot.events),
+        events=event_lines(snapshot.events, zone),
         throughput=throughput.steps,
         load=load,
         memory=Memory(samples, throughput, change),

@@ -6,6 +6,7 @@ through `safe`.
 
 from collections.abc import Mapping, Sequence
 from datetime import tzinfo
+from itertools import zip_longest
 
 from rich.cells import cell_len
 
@@ -52,6 +53,32 @@ def event_line(event: Event, zone: tzinfo | None = None) -> EventLine:
     """
     sentence, tone = _said(event)
     return EventLine(event.sequence, clock_time(event.at_ms, zone), sentence, tone)
+
+
+def event_lines(events: Sequence[Event], zone: tzinfo | None = None) -> tuple[EventLine, ...]:
+    """Return events as lines, in order.
+
+    A change that had nothing to move is one line, that it is done: it began in the same instant.
+
+    Args:
+        events: what happened, in order.
+        zone: whose time of day; None for this machine's.
+    """
+    return tuple(
+        event_line(event, zone)
+        for event, follower in zip_longest(events, events[1:])
+        if not (isinstance(event, MigrationStarted) and _is_told_by(event, follower))
+    )
+
+
+def _is_told_by(started: MigrationStarted, event: Event | None) -> bool:
+    """Return whether `event` ends a change of which there is no more to say than that."""
+    return (
+        isinstance(event, MigrationFinished)
+        and event.server_id == started.server_id
+        and not (started.keys or event.keys or event.cancelled)
+        and bool(started.peers or not started.ideal_fraction)
+    )
 
 
 def migration_line(now: MigrationProgress) -> MigrationLine:

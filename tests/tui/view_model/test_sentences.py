@@ -14,6 +14,7 @@ from core.servers.faults import Faults
 from tui.view_model.display import Tone
 from tui.view_model.sentences import (
     event_line,
+    event_lines,
     fault_words,
     migration_line,
     recovery_sign,
@@ -144,6 +145,26 @@ def test_an_event_is_told_in_a_sentence(event: events.Event, sentence: str) -> N
     line = event_line(replace(event, sequence=7, at_ms=1_700_000_000_000), UTC)
     assert (line.sequence, line.time, line.sentence) == (7, "22:13:20", sentence)
     assert line.sentence.isascii()
+
+
+def test_a_change_that_moves_nothing_is_one_line() -> None:
+    nothing, done = replace(STARTED, keys=0), replace(FINISHED, keys=0)
+    told = [line.sentence for line in event_lines([nothing, done, STARTED, FINISHED])]
+    assert told == [event_line(event).sentence for event in (done, STARTED, FINISHED)]
+
+
+@pytest.mark.parametrize(
+    "both",
+    [
+        [replace(STARTED, keys=0)],
+        [replace(STARTED, keys=0), replace(FINISHED, keys=0, cancelled=True)],
+        [replace(STARTED, keys=0), replace(FINISHED, keys=0, server_id="echo")],
+        [replace(STARTED, keys=0, peers=0), replace(FINISHED, keys=0)],
+        [replace(STARTED, keys=0), FINISHED],
+    ],
+)
+def test_a_change_of_which_there_is_more_to_say_is_two(both: list[events.Event]) -> None:
+    assert len(event_lines(both)) == len(both)
 
 
 def test_no_type_of_event_is_without_a_sentence() -> None:
