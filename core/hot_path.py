@@ -171,7 +171,7 @@ class HotPath:
         lock.acquire()  # `with` takes twice as long
         try:
             route = self._slots[slot]
-            if route.segments is not None:
+            if route.parts is not None:
                 route = route.at(position)
             if self._yield_point is not None:
                 self._yield_point("set.routed")
@@ -231,7 +231,7 @@ class HotPath:
             checked_key(key)
             raise
         route = self._slots[position >> SLOT_SHIFT]
-        if route.segments is not None:
+        if route.parts is not None:
             route = route.at(position)
         if self._yield_point is not None:
             self._yield_point("get.routed")

@@ -10,12 +10,12 @@ ranges share holds a split route, which looks further by position. The alternati
 immutable table for every move, lost: copying it costs more than the move.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
 from core.cluster.replica import OperationCounters, Put, Replica
 from core.errors import NoServersError, StoreClosedError, StoreError
+from core.native import i64
 from core.record import Record
 from core.ring.ring_view import RingView
 from core.stripes import (
@@ -31,6 +31,7 @@ from core.stripes import (
 SLOT_SHIFT: Final = 16
 STRIPE_OF_SLOT_SHIFT: Final = 6
 _SLOTS: Final = POSITIONS >> SLOT_SHIFT
+_LAST_IN_SLOT: Final = (1 << SLOT_SHIFT) - 1
 
 Owners = tuple[str, ...]
 
@@ -79,22 +80,25 @@ class Route:
         well: whether every owner is current.
         tally: how many keys there are in the parts of the stripe with these owners.
         counters: the counters of the reader, or of the primary.
-        segments: in a split route, the highest position of each part and its route; else None.
+        parts: in a split route, the routes of its parts in order; else None.
+        ends: in a split route, how far from the first position of the slot each part ends, in 2
+            bytes; else empty.
         refusal: what an operation raises here; None where there are owners.
     """
 
     __slots__ = (
         "counters",
         "direct",
+        "ends",
         "fetch",
         "others",
         "owners",
+        "parts",
         "puts",
         "reader",
         "records",
         "refusal",
         "replicas",
-        "segments",
         "tally",
         "well",
     )
@@ -110,13 +114,14 @@ class Route:
         copies: tuple[dict[str, Record], ...] = (),
         puts: tuple[Put, ...] = (),
         tally: KeyTally | None = None,
-        segments: "tuple[tuple[int, Route], ...] | None" = None,
+        parts: "tuple[Route, ...] | None" = None,
+        ends: bytes = b"",
         refusal: type[StoreError] | None = None,
         well: bool = False,
     ) -> None:
         # In this order, because compiled they lie in it: what every read and write looks at comes
         # first, in one line of the processor's cache.
-        self.segments = segments
+        self.parts = parts
         self.records = records if records is not None else {}
         self.fetch = fetch
         self.counters = (reader or replicas[0]).counters if replicas else OperationCounters()
@@ -129,12 +134,21 @@ class Route:
         self.reader = reader
         self.puts = puts
         self.refusal = refusal
+        self.ends = ends
 
-    def at(self, position: int) -> "Route":
+    def at(self, position: i64) -> "Route":
         """Return the route of `position`, which lies in this route's slot: never a split one."""
-        if self.segments is None:
+        if self.parts is None:
             return self
-        return self.segments[bisect_left(self.segments, (position,))][1]
+        # A slot has two or three parts, or with 1,000 servers a few more. Their ends are bytes, so
+        # that they lie in one place: a `get` of 1,000 servers takes 0.9 us, where bisecting pairs
+        # of a number and a route took 1.5.
+        place: i64 = position & _LAST_IN_SLOT
+        ends = self.ends
+        part: i64 = 0
+        while place > (i64(ends[2 * part]) << 8 | ends[2 * part + 1]):
+            part += 1
+        return self.parts[part]
 
 
 class RoutingTable:
@@ -173,7 +187,7 @@ class RoutingTable:
             route = self.slots[slot]
             if route is previous:
                 continue
-            previous = route if route.segments is None else None
+            previous = route if route.parts is None else None
             for part in self._slot_segments(slot):
                 if part.high < low or part.low > high or part.owners == owners:
                     continue
@@ -217,7 +231,7 @@ class RoutingTable:
         first = stripe << STRIPE_OF_SLOT_SHIFT
         for slot in range(first, first + (1 << STRIPE_OF_SLOT_SHIFT)):
             old = self.slots[slot]
-            if old.segments is not None:
+            if old.parts is not None:
                 self.slots[slot] = self._joined(list(self._slot_segments(slot)))
             elif old.owners:
                 self.slots[slot] = self._route(old.owners, stripe)
@@ -235,6 +249,17 @@ class RoutingTable:
         for stripe in range(STRIPES):
             for owners, tally in self.tallies(stripe):
                 yield stripe, owners, tally
+
+    def keys_by_primary(self) -> dict[str, int]:
+        """Return how many keys each server that has any is the primary of. O(segments)."""
+        counts: dict[str, int] = {}
+        for stripe in range(STRIPES):
+            for owners, tally in self.tallies(stripe):
+                keys = tally.keys
+                if keys:
+                    primary = owners[0]
+                    counts[primary] = counts.get(primary, 0) + keys
+        return counts
 
     def total_keys(self) -> int:
         """Return how many keys there are, each counted once. O(segments)."""
@@ -305,12 +330,14 @@ class RoutingTable:
     def _slot_segments(self, slot: int) -> Iterator[Segment]:
         route = self.slots[slot]
         low = slot << SLOT_SHIFT
-        if route.segments is None:
-            yield Segment(low, (slot + 1 << SLOT_SHIFT) - 1, route.owners)
+        if route.parts is None:
+            yield Segment(low, low | _LAST_IN_SLOT, route.owners)
             return
-        for high, part in route.segments:
-            yield Segment(low, high, part.owners)
-            low = high + 1
+        first = low
+        for number, part in enumerate(route.parts):
+            end = int.from_bytes(route.ends[2 * number : 2 * number + 2], "big")
+            yield Segment(low, first | end, part.owners)
+            low = (first | end) + 1
 
     def _split(self, slot: int, new: Segment) -> Route:
         """Return the route of `slot` with `new`, cut to the slot, laid over what is there."""
@@ -335,10 +362,12 @@ class RoutingTable:
     def _joined(self, pieces: list[Segment]) -> Route:
         """Return one route for the pieces of a slot."""
         stripe = stripe_of(pieces[0].low)
-        parts = tuple((piece.high, self._route(piece.owners, stripe)) for piece in pieces)
-        if len(parts) == 1:
-            return parts[0][1]
-        return Route(segments=parts)
+        if len(pieces) == 1:
+            return self._route(pieces[0].owners, stripe)
+        return Route(
+            parts=tuple(self._route(piece.owners, stripe) for piece in pieces),
+            ends=b"".join((piece.high & _LAST_IN_SLOT).to_bytes(2, "big") for piece in pieces),
+        )
 
 
 def _copies(replicas: tuple[Replica, ...], stripe: int) -> tuple[dict[str, Record], ...]:

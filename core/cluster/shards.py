@@ -108,10 +108,8 @@ class Shards:
     def key_counts(self) -> dict[str, int]:
         """Return how many keys each server is the primary of, sorted by id. O(segments)."""
         with self.moving:
-            counts = dict.fromkeys(list(self.replicas), 0)
-            for _, owners, tally in self.routing.all_tallies():
-                if tally.keys:  # a server without keys may be coming or going
-                    counts[owners[0]] = counts.get(owners[0], 0) + tally.keys
+            # A server without keys may be coming or going.
+            counts = dict.fromkeys(list(self.replicas), 0) | self.routing.keys_by_primary()
         return dict(sorted(counts.items()))
 
     def segments_of(self, stripe: int) -> Iterator[Segment]:

@@ -76,9 +76,9 @@ def test_a_slot_that_is_whole_again_is_no_longer_split() -> None:
     table = new_table()
     table.assign(0, LAST_POSITION, ("alpha",))
     table.assign(100, 200, ("bravo",))
-    assert table.slots[0].segments is not None
+    assert table.slots[0].parts is not None
     table.assign(100, 200, ("alpha",))
-    assert table.slots[0].segments is None
+    assert table.slots[0].parts is None
     assert table.slots[0] is table.slots[1]
 
 
