@@ -31,7 +31,7 @@ from core.stripes import (
 SLOT_SHIFT: Final = 16
 STRIPE_OF_SLOT_SHIFT: Final = 6
 _SLOTS: Final = POSITIONS >> SLOT_SHIFT
-_LAST_IN_SLOT: Final = (1 << SLOT_SHIFT) - 1
+_END_BYTES: Final = 4
 
 Owners = tuple[str, ...]
 
@@ -81,8 +81,7 @@ class Route:
         tally: how many keys there are in the parts of the stripe with these owners.
         counters: the counters of the reader, or of the primary.
         parts: in a split route, the routes of its parts in order; else None.
-        ends: in a split route, how far from the first position of the slot each part ends, in 2
-            bytes; else empty.
+        ends: in a split route, the last position of each part, in 4 bytes; else empty.
         refusal: what an operation raises here; None where there are owners.
     """
 
@@ -143,11 +142,17 @@ class Route:
         # A slot has two or three parts, or with 1,000 servers a few more. Their ends are bytes, so
         # that they lie in one place: a `get` of 1,000 servers takes 0.9 us, where bisecting pairs
         # of a number and a route took 1.5.
-        place: i64 = position & _LAST_IN_SLOT
         ends = self.ends
         part: i64 = 0
-        while place > (i64(ends[2 * part]) << 8 | ends[2 * part + 1]):
+        at: i64 = 0
+        while position > (
+            i64(ends[at]) << 24
+            | i64(ends[at + 1]) << 16
+            | i64(ends[at + 2]) << 8
+            | i64(ends[at + 3])
+        ):
             part += 1
+            at += _END_BYTES
         return self.parts[part]
 
 
@@ -331,13 +336,13 @@ class RoutingTable:
         route = self.slots[slot]
         low = slot << SLOT_SHIFT
         if route.parts is None:
-            yield Segment(low, low | _LAST_IN_SLOT, route.owners)
+            yield Segment(low, (slot + 1 << SLOT_SHIFT) - 1, route.owners)
             return
-        first = low
         for number, part in enumerate(route.parts):
-            end = int.from_bytes(route.ends[2 * number : 2 * number + 2], "big")
-            yield Segment(low, first | end, part.owners)
-            low = (first | end) + 1
+            at = number * _END_BYTES
+            high = int.from_bytes(route.ends[at : at + _END_BYTES], "big")
+            yield Segment(low, high, part.owners)
+            low = high + 1
 
     def _split(self, slot: int, new: Segment) -> Route:
         """Return the route of `slot` with `new`, cut to the slot, laid over what is there."""
@@ -366,7 +371,7 @@ class RoutingTable:
             return self._route(pieces[0].owners, stripe)
         return Route(
             parts=tuple(self._route(piece.owners, stripe) for piece in pieces),
-            ends=b"".join((piece.high & _LAST_IN_SLOT).to_bytes(2, "big") for piece in pieces),
+            ends=b"".join(piece.high.to_bytes(_END_BYTES, "big") for piece in pieces),
         )
 
 
