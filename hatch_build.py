@@ -26,6 +26,7 @@ COMPILED = (
     "core/ring/murmur3.py",
     "core/ring/ring_view.py",
     "core/cluster/replication.py",
+    "core/servers/memory_server.py",
     "core/servers/record_codec.py",
     "core/servers/rocksdb_server.py",
 )

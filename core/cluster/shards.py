@@ -7,12 +7,13 @@ belongs where.
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from typing import Final
 
 from core.cluster.levels import Consistency
 from core.cluster.replica import HINTS_KEPT, Replica
 from core.cluster.routing import Owners, RoutingTable, Segment
 from core.errors import ServerFailedError
-from core.ring.hashing import SEED, HashFunction
+from core.ring.hashing import HashFunction, position_by
 from core.servers.server import ServerFactory
 from core.stripe_lock import Lock
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of
@@ -45,7 +46,8 @@ class Shards:
         consistency: Consistency = Consistency.STRONG,
         hints_kept: int = HINTS_KEPT,
     ) -> None:
-        self._hash = hash_function
+        # The position of a key that was checked.
+        self.position_of: Final = position_by(hash_function)
         self._create_server = create_server
         self._hints_kept = hints_kept
         self.replication_factor = replication_factor
@@ -56,10 +58,6 @@ class Shards:
         # Copies that a failed move left behind, and could not remove: no truth, and not counted.
         self.leftovers: set[tuple[str, int, int]] = set()
         self.routing = RoutingTable(self.replicas.__getitem__, replication_factor)
-
-    def position_of(self, key: str) -> int:
-        """Return the position of `key`."""
-        return self._hash(key.encode(), SEED, False)
 
     def open_server(self, server_id: str) -> None:
         """Make the storage of a server that joins."""

@@ -57,6 +57,11 @@ def murmur3_x86_32(data: bytes) -> i64:
     return state ^ state >> 16
 
 
+def murmur3_of_text(text: str) -> int:
+    """Return the hash of the UTF-8 of `text`, which has no lone surrogate. O(characters)."""
+    return murmur3_x86_32(text.encode())
+
+
 def _mixed(block: i64) -> i64:
     """Return what 4 bytes, or the last 1 to 3, change in the state."""
     block = (block * _BLOCK_FACTOR) & _MASK

@@ -136,11 +136,17 @@ class MemoryServer:
             for position, key, _ in self.removals(low, high):
                 del self._tombstones[stripe_of(position)][key]
         discarded = 0
+        position_of = self._position_of
         for stripe in self._stripes_between(low, high):
             records = self.records(stripe)
-            for _, key, _ in self._entries_between(stripe, low, high):
-                del records[key]
-                discarded += 1
+            before = len(records)
+            if _covers(low, high, stripe):
+                records.clear()
+            else:
+                for key in list(records):
+                    if low <= position_of(key) <= high:
+                        del records[key]
+            discarded += before - len(records)
         return discarded
 
     def count(self) -> int:
@@ -163,10 +169,19 @@ class MemoryServer:
         position_of = self._position_of
         # A list first: a plan measures while others write.
         records = list(self._records[stripe].items())
-        entries = [Entry(position_of(key), key, record) for key, record in records]
-        if low <= stripe << STRIPE_SHIFT and last_position_of(stripe) <= high:
-            return entries
-        return [entry for entry in entries if low <= entry.position <= high]
+        if _covers(low, high, stripe):
+            return [Entry(position_of(key), key, record) for key, record in records]
+        found: list[Entry] = []
+        for key, record in records:
+            position = position_of(key)
+            if low <= position <= high:
+                found.append(Entry(position, key, record))
+        return found
+
+
+def _covers(low: int, high: int, stripe: int) -> bool:
+    """Return whether all of the stripe lies at positions `low` to `high`."""
+    return low <= stripe << STRIPE_SHIFT and last_position_of(stripe) <= high
 
 
 def _place(entry: Entry) -> tuple[int, str]:

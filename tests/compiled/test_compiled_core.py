@@ -68,6 +68,7 @@ MODULES = (
     "core.record",
     "core.ring.murmur3",
     "core.ring.ring_view",
+    "core.servers.memory_server",
     "core.servers.record_codec",
     "core.servers.rocksdb_server",
 )
