@@ -233,6 +233,7 @@ class KeyValueStore(HotPath):
             self._wake,
             self._watch,
             partial(persistence.old_may_return, self._shards),
+            partial(persistence.secure, self._shards),
         )
         mover = RangeMover(self._shards, replication, persistence, yield_to)
         self._membership = Membership(

@@ -12,6 +12,9 @@ A note is forgotten once all who have it have been synced, which happens every s
 on the disk too, it may be applied once more. So meanwhile what is removed is remembered in the
 stripes of the commit, or its values would come back.
 
+A part may also go to a server without a note: one that missed it and catches up, or takes over its
+range. So before that, the note is put on a disk elsewhere.
+
 A note that is kept by a server that crashed waits until that server is back, or has left.
 """
 
@@ -52,7 +55,7 @@ class _State(Enum):
 class _Commit:
     """A commit whose notes may be on a disk."""
 
-    __slots__ = ("name", "replicas", "state", "stripes")
+    __slots__ = ("name", "replicas", "secured", "state", "stripes")
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         # Versions are given out once, and in the order of the commits that conflict.
@@ -60,6 +63,8 @@ class _Commit:
         self.stripes = {stripe_of(entry.position) for entry in entries}
         self.replicas: list[Replica] = []
         self.state = _State.RUNNING
+        # Whether a note of it is known to be on a disk.
+        self.secured = False
 
     def keepers(self, shards: Shards) -> list[Replica]:
         """Return the servers that have its note and have not left."""
@@ -141,6 +146,23 @@ class CommitNotes:
         for replica in replicas.values():
             if replica.durable is not None and not replica.down:
                 replica.durable.sync()
+
+    def secure(self, shards: Shards, stripe: int) -> None:
+        """Put one note of each commit on the disk that has a part in a stripe. O(commits).
+
+        Before that part goes to somebody in the stripe who has none. One is enough, as nobody
+        leaves: a server that does not answer keeps no other from catching up.
+
+        Raises:
+            ServerFailedError: no server could be synced that has the note.
+        """
+        if stripe not in self._stripes:
+            return
+        with self._lock:
+            found = [commit for commit in self._pending if stripe in commit.stripes]
+        for commit in found:
+            if not commit.secured:
+                commit.secured = _sync_any(commit.keepers(shards))
 
     @contextmanager
     def syncing(self, shards: Shards) -> Iterator[set[str]]:
@@ -249,6 +271,29 @@ def durable_servers(shards: Shards) -> list[tuple[str, DurableServer]]:
         for replica in list(shards.replicas.values())
         if replica.durable is not None
     ]
+
+
+def _sync_any(replicas: Sequence[Replica]) -> bool:
+    """Sync one of some servers; return whether it was done.
+
+    One that is down was written out when it crashed.
+
+    Raises:
+        ServerFailedError: none of them could be synced.
+    """
+    failure: ServerFailedError | None = None
+    for replica in replicas:
+        if replica.durable is None or replica.down:
+            continue
+        try:
+            replica.durable.sync()
+        except ServerFailedError as error:
+            failure = error
+        else:
+            return True
+    if failure is not None:
+        raise failure
+    return False
 
 
 def _takers(shards: Shards, entries: Sequence[Entry]) -> list[Replica]:

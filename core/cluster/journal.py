@@ -2,8 +2,9 @@
 
 - how far versions are reserved, so that none is ever given out twice;
 - which positions the migration under way has moved, so that it goes on where it was;
-- the commits of transactions that were begun and not ended, so that none is applied by half;
 - whether the store was closed cleanly, and what it had counted then.
+
+Transactions are noted elsewhere, see `commit_notes`.
 
 `journal_codec` says how they lie on the disk.
 
@@ -11,22 +12,19 @@
 of the process. What "durable" methods wrote is also in the log on the disk when they return, and
 survives the loss of power; writers that come together share one sync (`GroupSync`).
 
-**What failed is taken back.** A note whose method raised may be on the disk or not. If it is, it is
+**What failed is taken back.** A move whose method raised may be on the disk or not. If it is, it is
 deleted with the next write that succeeds, which `sync` tries too. Only if the process ends before
-that, whoever opens the journal next may find it: a move that nobody made, or a commit whose caller
-was told that it is unknown what became of it.
+that, whoever opens the journal next may find it: a move that nobody made.
 
 **What it can't order.** The journal and each server are files of their own, so their owner has to:
 
 - before `note_move`, sync the servers that took the chunk; after it, discard the chunk elsewhere;
-- before tombstones are forgotten, `sync`: else, after a loss of power, a commit that had ended is
-  pending again, and brings back what was removed since;
 - mark it as clean after the servers are closed, so that they are at least as far as it says.
 """
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -34,7 +32,6 @@ from typing import TYPE_CHECKING, Final
 from core.clock import Clock, SystemClock
 from core.cluster.journal_codec import (
     CLEAN,
-    COMMIT,
     JOURNAL_FORMAT,
     MOVE,
     TALLIES,
@@ -43,10 +40,8 @@ from core.cluster.journal_codec import (
     DamagedNoteError,
     LaterFormatError,
     Move,
-    decode_entries,
     decode_move,
     decode_number,
-    encode_entries,
     encode_move,
     encode_number,
     end_of,
@@ -70,7 +65,7 @@ from core.errors import (
     StoreClosedError,
     StoreError,
 )
-from core.record import LAST_NUMBER, Entry
+from core.record import LAST_NUMBER
 from core.servers.group_sync import GroupSync
 from core.servers.rocksdb_server import SyncMode, trouble_of
 from core.stripes import LAST_POSITION
@@ -140,8 +135,8 @@ class Journal:
 
     Args:
         path: its directory, which is its own. Made, with mode 0700, if it is missing.
-        sync: ``"always"`` makes the begin and the end of a commit durable; ``"everysec"`` hands
-            them to the operating system, and somebody calls `sync` every second.
+        sync: ``"always"`` makes every move durable; ``"everysec"`` hands those of empty ranges to
+            the operating system, and somebody calls `sync` every second.
         clock: tells when to try again after a failure.
 
     Raises:
@@ -173,8 +168,7 @@ class Journal:
         self.clean = False
         self._marked = False
         self._versions = self._reserving = FIRST_VERSION
-        # The last number of each kind of notes.
-        self._last = {MOVE: 0, COMMIT: 0}
+        self._last_move = 0
         self._group = GroupSync(self._sync_log)
         self._owed: list[Operation] = []
         self._database: Database | None = None
@@ -210,7 +204,7 @@ class Journal:
         """Close it. May be called again.
 
         Args:
-            clean: whether all is as it should be: no commit is pending, and what was counted holds.
+            clean: whether all is as it should be, and what was counted holds.
 
         Raises:
             StorageError: not everything could be written. It is closed, and not marked as clean.
@@ -301,7 +295,19 @@ class Journal:
         if not 0 <= low <= high <= LAST_POSITION:
             raise InvalidOptionError(f"{low:,} to {high:,} is no span of the ring")
         durable = self._always or not empty
-        self._note(MOVE, encode_move(Move(low, high, back)), durable=durable)
+        key: bytes | None = None
+        try:
+            with self._writing() as operations:
+                self._last_move += 1
+                key = numbered(MOVE, self._last_move)
+                operations.append(self._put(key, encode_move(Move(low, high, back))))
+            if durable:
+                self._make_durable()
+        except BaseException:
+            if key is not None:  # else it was not tried to write it
+                with self._lock:
+                    self._owed.append((self._engine.RECORDS, key, None))
+            raise
 
     def moved(self) -> list[tuple[int, int]]:
         """Return first and last position of each span that is flipped; merged and sorted.
@@ -313,8 +319,7 @@ class Journal:
         """
         spans = PositionSpans()
         with self._damage_told(MOVE):
-            for _, payload in self._notes(MOVE):
-                move = decode_move(payload)
+            for move in self._moves():
                 change = spans.remove if move.back else spans.add
                 change(move.low, move.high)
         return spans.as_list()
@@ -326,8 +331,8 @@ class Journal:
             CorruptJournalError: a note is not what was written.
         """
         with self._damage_told(MOVE):
-            notes = self._notes(MOVE)
-            return decode_move(notes[-1][1]) if notes else None
+            moves = self._moves()
+            return moves[-1] if moves else None
 
     def forget_moves(self) -> None:
         """Forget all moves, at once: their migration is over. Durable. O(notes)."""
@@ -335,43 +340,6 @@ class Journal:
             found = self._open_one().items(self._engine.RECORDS, MOVE, end_of(MOVE))
             operations.extend((self._engine.RECORDS, key, None) for key, _ in found)
         self._make_durable()
-
-    # Commits of transactions
-
-    def begin_commit(self, entries: Sequence[Entry]) -> int:
-        """Note what a commit is about to write, and return the number of the commit. O(bytes).
-
-        Durable when `sync` is ``"always"``, else handed to the operating system.
-        """
-        return self._note(COMMIT, encode_entries(entries), durable=self._always)
-
-    def end_commit(self, commit: int) -> None:
-        """Note that everything of a commit is written, or nothing of it will be. O(1).
-
-        Durable when `sync` is ``"always"``, else handed to the operating system. If it raises, the
-        next write that succeeds does it.
-        """
-        deletion: Operation = (self._engine.RECORDS, numbered(COMMIT, commit), None)
-        try:
-            with self._writing() as operations:
-                operations.append(deletion)
-            if self._always:
-                self._make_durable()
-        except BaseException:
-            self._owe(deletion)
-            raise
-
-    def pending_commits(self) -> list[tuple[int, list[Entry]]]:
-        """Return the commits that were begun and not ended, in that order. O(bytes).
-
-        Raises:
-            CorruptJournalError: one is not what was written.
-        """
-        with self._damage_told(COMMIT):
-            return [
-                (number_of(COMMIT, key), decode_entries(payload))
-                for key, payload in self._notes(COMMIT)
-            ]
 
     # The disk
 
@@ -399,26 +367,6 @@ class Journal:
             written = self._written
         self._group.through(written)
 
-    def _note(self, kind: bytes, payload: bytes, *, durable: bool) -> int:
-        """Write a note with the next number of its kind, and return that."""
-        key: bytes | None = None
-        try:
-            with self._writing() as operations:
-                number = self._last[kind] = self._last[kind] + 1
-                key = numbered(kind, number)
-                operations.append(self._put(key, payload))
-            if durable:
-                self._make_durable()
-        except BaseException:
-            if key is not None:  # else it was not tried to write it
-                self._owe((self._engine.RECORDS, key, None))
-            raise
-        return number
-
-    def _owe(self, deletion: "Operation") -> None:
-        with self._lock:
-            self._owed.append(deletion)
-
     @contextmanager
     def _writing(self) -> "Iterator[list[Operation]]":
         """Write what is put into the list, all or nothing."""
@@ -443,8 +391,8 @@ class Journal:
         return [(self._engine.META, key, None) for key in (CLEAN, TALLIES) if self._marked]
 
     def _put(self, key: bytes, payload: bytes) -> "Operation":
-        noted = key.startswith((MOVE, COMMIT))
-        return self._engine.RECORDS if noted else self._engine.META, key, seal(key, payload)
+        family = self._engine.RECORDS if key.startswith(MOVE) else self._engine.META
+        return family, key, seal(key, payload)
 
     def _patiently(self, write: Callable[[], None]) -> None:
         """Write, and wait where RocksDB has to write things out first.
@@ -517,23 +465,22 @@ class Journal:
         if versions is not None:
             with self._damage_told(VERSIONS):
                 self._versions = self._reserving = decode_number(versions)
-        for kind in (MOVE, COMMIT):
-            notes = list(database.items(self._engine.RECORDS, kind, end_of(kind)))
-            with self._damage_told(kind):
-                self._last[kind] = max((number_of(kind, key) for key, _ in notes), default=0)
+        moves = list(database.items(self._engine.RECORDS, MOVE, end_of(MOVE)))
+        with self._damage_told(MOVE):
+            self._last_move = max((number_of(MOVE, key) for key, _ in moves), default=0)
 
     def _payload_of(self, database: "Database", key: bytes) -> bytes | None:
         value = database.get(self._engine.META, key)
         with self._damage_told(key):
             return None if value is None else unseal(key, value)
 
-    def _notes(self, kind: bytes) -> list[tuple[bytes, bytes]]:
-        """Return keys and payloads of a kind, in the order in which they were noted."""
+    def _moves(self) -> list[Move]:
+        """Return the moves in the order in which they were noted."""
         with self._reading() as database:
             owed = {key for _, key, _ in self._owed}
             # A list: an iterator that an error interrupts would keep the database open.
-            found = list(database.items(self._engine.RECORDS, kind, end_of(kind)))
-        return [(key, unseal(key, value)) for key, value in found if key not in owed]
+            found = list(database.items(self._engine.RECORDS, MOVE, end_of(MOVE)))
+        return [decode_move(unseal(key, value)) for key, value in found if key not in owed]
 
     # Inside: trouble
 

@@ -1,4 +1,4 @@
-"""How the notes of a journal lie on the disk.
+"""How the notes of a journal lie on the disk, and those of transactions on the servers.
 
 Grammar; numbers are unsigned and big-endian but for the checksum::
 
@@ -10,9 +10,10 @@ Grammar; numbers are unsigned and big-endian but for the checksum::
     "clean"              nothing            there after a clean close, until something is written
     "tallies"            any bytes          the same
     "versions"           number             no version at or above it was ever issued
+    "time"               number             milliseconds since 1970-01-01 UTC; it was that late once
     "move" number        low high back      4 bytes, 4 bytes, 0x00 / 0x01
-    "commit" number      entry*
-    number               8 bytes, below 2**63; of notes: in the order in which they were made
+    number               entry*             on a server: a transaction, by its first version
+    number               8 bytes, below 2**63; of moves: in the order in which they were made
     entry                size disk_key size record
     size                 4 bytes
     disk_key, record     as `record_codec` says, which also says why the checksum is where it is
@@ -35,7 +36,6 @@ TALLIES: Final = b"tallies"
 VERSIONS: Final = b"versions"
 TIME: Final = b"time"
 MOVE: Final = b"move"
-COMMIT: Final = b"commit"
 
 _FORMAT_BYTES: Final = 1
 _NUMBER: Final = struct.Struct(">q")
@@ -132,7 +132,7 @@ def decode_move(payload: bytes) -> Move:
 
 
 def encode_entries(entries: Sequence[Entry]) -> bytes:
-    """Return the payload of a commit. O(bytes)."""
+    """Return the payload of a transaction. O(bytes)."""
     pieces = []
     for entry in entries:
         disk_key = disk_key_of(entry.position, entry.key)
@@ -142,7 +142,7 @@ def encode_entries(entries: Sequence[Entry]) -> bytes:
 
 
 def decode_entries(payload: bytes) -> list[Entry]:
-    """Return the entries of a commit. O(bytes)."""
+    """Return the entries of a transaction. O(bytes)."""
     entries = []
     at = 0
     while at < len(payload):

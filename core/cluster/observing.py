@@ -79,6 +79,9 @@ class Observed:
         """Refuse."""
         raise ObservingError
 
+    def secure(self, shards: Shards, stripe: int) -> None:
+        """Nothing: nobody catches up."""
+
     def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return False: nothing is removed."""
         return False

@@ -71,6 +71,10 @@ class Persistence(Protocol):
         """Write down all of a transaction while it is being applied."""
         ...
 
+    def secure(self, shards: Shards, stripe: int) -> None:
+        """Keep transactions whole of which a server is about to get a part that it missed."""
+        ...
+
     def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return whether an old record may come back that no replica of its key has. O(servers)."""
         ...
@@ -107,6 +111,9 @@ class Ephemeral:
     def commit(self, shards: Shards, entries: Sequence[Entry]) -> AbstractContextManager[None]:
         """Nothing."""
         return nullcontext()
+
+    def secure(self, shards: Shards, stripe: int) -> None:
+        """Nothing."""
 
     def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return False: what a server in memory held went with it."""
@@ -183,6 +190,10 @@ class OnDisk:
         One record needs no note: each server writes it whole or not at all.
         """
         return nullcontext() if len(entries) < 2 else self._commits.commit(shards, entries)
+
+    def secure(self, shards: Shards, stripe: int) -> None:
+        """Put a note of each transaction on the disk that has a part in the stripe."""
+        self._commits.secure(shards, stripe)
 
     def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return whether a server is down, whose disk may get back what it owned before.

@@ -4,10 +4,12 @@ After a clean close everything is as it was written down. After anything else (a
 power, a replica that was down) three things may differ from that: what lies on servers that it does
 not belong to, replicas of a key that are not the same, and how many keys there are. So then each
 server discards what is not its own, every part of the ring is made equal on its replicas, the
-newest record of each key winning, and the keys are counted.
+newest record of each key winning, and the keys are counted. A replica that lacks a record that is
+corrupt on all the others is behind until the key is written anew.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 
 from core.cluster.commit_notes import durable_servers, forget_commits, noted_commits
 from core.cluster.journal import Journal
@@ -18,9 +20,10 @@ from core.cluster.replication import Replication
 from core.cluster.routing import Segment
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
+from core.errors import CorruptRecordError
 from core.record import Entry
 from core.ring.hash_ring import HashRing
-from core.stripes import STRIPES
+from core.stripes import STRIPES, stripe_of
 
 
 def reopen(
@@ -161,3 +164,25 @@ def _make_equal(shards: Shards, segment: Segment) -> None:
                 newest[entry.key] = entry
     for server in servers:
         server.apply_many(list(newest.values()))
+    _miss_what_is_corrupt(shards, segment, newest)
+
+
+def _miss_what_is_corrupt(shards: Shards, segment: Segment, sound: Collection[str]) -> None:
+    """Have a replica that lacks what is corrupt on all who have it answer no read.
+
+    It would say that there is no such key. It catches up once the key is written anew.
+    """
+    low, high, owners = segment
+    corrupt: dict[str, set[str]] = {}
+    for server_id in owners:
+        replica = shards.replicas[server_id]
+        for position, key in replica.durable.corrupt_keys(low, high) if replica.durable else ():
+            with suppress(CorruptRecordError):
+                replica.server.get(position, key)  # of a removal: nothing is missing
+                continue
+            corrupt.setdefault(key, set()).add(server_id)
+    for key, holders in corrupt.items():
+        if key not in sound:
+            for server_id in set(owners) - holders:
+                shards.replicas[server_id].miss_all(stripe_of(low))
+                shards.routing.refresh(stripe_of(low))

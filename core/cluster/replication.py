@@ -60,6 +60,8 @@ class Replication:
         watch: called with a key and when it expires, when a record of it comes late.
         old_may_return: tells whether something beside the replicas of a stripe may bring back an
             old record: then a removal has to be remembered even if all of them know it.
+        secure: called with a stripe before a server there gets what it missed: it may be a part of
+            a transaction that a loss of power could tear.
     """
 
     def __init__(
@@ -69,12 +71,14 @@ class Replication:
         wake: Callable[[], None],
         watch: Callable[[str, int], None],
         old_may_return: Callable[[int], bool],
+        secure: Callable[[int], None],
     ) -> None:
         self._shards = shards
         self._yield_point = yield_point
         self._wake = wake
         self._watch = watch
         self._old_may_return = old_may_return
+        self._secure = secure
         # Changed without a lock: at worst two threads warn of the same.
         self._fewest_unwarned = shards.replication_factor
 
@@ -508,12 +512,17 @@ class Replication:
 
     def _mend_locked(self, entry: Entry, answers: dict[str, Record | None]) -> None:
         """Read repair: give the newest record to who answered with an older one, or none."""
+        stripe = stripe_of(entry.position)
         for server_id, record in answers.items():
             if record is None or record.version < entry.record.version:
+                try:
+                    self._secure(stripe)
+                except ServerFailedError:
+                    return  # it gets the record when it catches up
                 replica = self._shards.replicas[server_id]
                 if self._apply_locked(replica, entry) is None:
                     self._miss_locked(replica, entry)
-                    self._shards.routing.refresh(stripe_of(entry.position))
+                    self._shards.routing.refresh(stripe)
 
     # Catching up
 
@@ -535,6 +544,7 @@ class Replication:
         """As `catch_up`, with the stripe's lock held."""
         if replica.down:
             raise ServerUnavailableError([replica.server_id])
+        self._secure(stripe)
         hints = compared = copied = 0
         if replica.complete(stripe):
             for entry in replica.hints_of(stripe):

@@ -8,9 +8,8 @@ import threading
 from itertools import count
 from typing import Any, Final
 
-from mypy_extensions import mypyc_attr
-
 from core.cluster.journal import Journal
+from core.native import mypyc_attr
 
 # So many versions are put aside at a time; what is not used when the process ends is left out.
 _VERSIONS_RESERVED: Final = 1_000_000

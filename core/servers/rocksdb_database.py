@@ -17,7 +17,7 @@ What rocksdict does, as measured with 0.3.29; the server is built around it:
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -25,7 +25,7 @@ from typing import Final
 import rocksdict
 
 from core.errors import DiskFullError, ServerFailedError, ServerUnavailableError, StorageError
-from core.servers.rocksdb_logs import cut_logs
+from core.servers.rocksdb_logs import cut_logs, link_log
 
 # Blocks, with indexes and filters, of all servers of the process. 10 servers with 1,000,000 keys of
 # 100 bytes answer as fast with 32 MiB as with 256 while the system's own cache holds the files.
@@ -200,9 +200,12 @@ def _links_to(path: Path) -> Iterator[Path]:
     other files are open by the time the links go.
     """
     with TemporaryDirectory(prefix="ringtop-observing-", ignore_cleanup_errors=True) as links:
-        for name in os.listdir(path):
-            if name not in _LEFT_OUT:
-                os.symlink(path.absolute() / name, os.path.join(links, name))
+        for file in path.absolute().iterdir():
+            if file.suffix == ".log":
+                with suppress(FileNotFoundError):  # who has it open needs it no longer
+                    link_log(file, Path(links) / file.name)
+            elif file.name not in _LEFT_OUT:
+                os.symlink(file, os.path.join(links, file.name))
         yield Path(links)
 
 

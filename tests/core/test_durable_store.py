@@ -617,6 +617,33 @@ def test_a_record_that_is_corrupt_is_not_taken_for_absent_when_a_server_returns(
     store.check_invariants()
 
 
+@pytest.mark.parametrize("lacking", [0, 1], ids=["primary", "other"])
+def test_a_record_that_is_corrupt_is_not_taken_for_absent_after_a_kill(
+    opened: Open, lacking: int
+) -> None:
+    store = filled(opened, 50, replication_factor=2, background=False)
+    owners = store.explain("late").replicas
+    store.crash_server(owners[lacking])
+    store.set("late", "value", write_level="one")
+    damage(store, "late", owners[1 - lacking])
+    kill(store)
+    again = opened(background=False)
+    for _ in range(2):
+        with pytest.raises(CorruptRecordError) as caught:
+            again.get("late")
+        assert (caught.value.server_id, caught.value.key) == (owners[1 - lacking], "late")
+        with pytest.raises(CorruptRecordError):
+            list(again.items())
+        again.maintain()  # what catches up meets it, and waits
+    assert again.doctor().counts[Fault.CORRUPT] == 1
+    assert len(again.get_many([f"key {number}" for number in range(50)])) == 50
+    again.set("late", "anew")
+    again.recover_server(owners[lacking])
+    assert again.get("late") == "anew"
+    assert again.doctor().healthy
+    again.check_invariants()
+
+
 def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) -> None:
     store = filled(opened, 50, replication_factor=2, background=False)
     damaged = store.explain("key 1").replicas[0]

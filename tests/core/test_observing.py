@@ -1,6 +1,10 @@
 """A data directory is seen beside the process that holds it, and never changed by who looks."""
 
 import os
+import shutil
+import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +161,38 @@ def test_no_key_is_missing_while_keys_move(
                 assert states["delta"] is not ServerState.UP
             with pytest.raises(MigrationInProgressError):
                 seen.doctor()
+
+
+_OBSERVER = """
+import sys
+from core import KeyValueStore
+with KeyValueStore(data_dir=sys.argv[1], observe=True) as seen:
+    print(len(seen), seen.migration is not None)
+"""
+
+
+@pytest.mark.parametrize("kind", [5, 6, 7, 8, 11])
+def test_logs_that_are_torn_are_observed_up_to_there(tmp_path: Path, kind: int) -> None:
+    """In a process of its own: RocksDB would read such a log for ever, and let nobody else run."""
+    torn = tmp_path / "torn"
+    with filled(tmp_path / "data", 300) as store:
+        migration = store.commit(store.plan_add_server("delta"), start=False)
+        for _ in range(20):
+            migration.step()
+        shutil.copytree(tmp_path / "data", torn, ignore=shutil.ignore_patterns("LOG*"))
+    for log in torn.rglob("*.log"):
+        with log.open("ab") as file:
+            file.write(b"sums" + struct.pack("<HB", 90, kind) + bytes(90))
+    before = state_of(torn)
+    run = subprocess.run(
+        [sys.executable, "-c", _OBSERVER, os.fspath(torn)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert run.stdout == "300 True\n", run.stderr
+    assert state_of(torn) == before
 
 
 def test_what_has_expired_is_not_seen(tmp_path: Path) -> None:

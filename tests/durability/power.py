@@ -69,6 +69,15 @@ class SyncedLogs:
             os.truncate(log, self._synced(directory / log.relative_to(place)))
         return place
 
+    def image_of(self, server_id: str, directory: Path, place: Path) -> Path:
+        """Return a copy in which one server has all that it wrote, and nobody else has."""
+        copy_of(directory, place)
+        kept = place / "servers" / server_id
+        for log in place.rglob("*.log"):
+            if log.parent != kept:
+                os.truncate(log, self._synced(directory / log.relative_to(place)))
+        return place
+
     def _synced(self, log: Path) -> int:
         return self._lengths.get(log, 0)
 

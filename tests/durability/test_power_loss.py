@@ -232,6 +232,36 @@ def test_a_transaction_is_whole_when_one_server_alone_loses_its_part(
         abandon(again)
 
 
+@pytest.mark.parametrize("hints", [100, 0], ids=["hints", "compared"])
+def test_a_transaction_is_whole_when_only_who_missed_its_part_keeps_it(
+    place: Path, hints: int
+) -> None:
+    """The others lose it and its notes; who was down for it has no note, and the part it got."""
+    clock = ManualClock()
+    logs = SyncedLogs(lambda _: None)
+    with logs.noted():
+        store = opened(place / "data", 2, clock=clock, hints_kept=hints, consistency="eventual")
+        for server_id in SERVERS[:3]:
+            store.add_server(server_id)
+        commit(store, dict.fromkeys(GROUP, "old"))
+        clock.advance(1.5)
+        store.maintain()
+        down = next(
+            server_id
+            for server_id in SERVERS[:3]
+            if 0 < sum(server_id in store.explain(key).replicas for key in GROUP) < len(GROUP)
+        )
+        store.crash_server(down)
+        commit(store, dict.fromkeys(GROUP, "new"))
+        store.recover_server(down)
+        image = logs.image_of(down, place / "data", place / "image")
+        abandon(store)
+    again = opened(image, consistency="eventual")
+    assert len({again.get(key) for key in GROUP}) == 1
+    again.check_invariants()
+    abandon(again)
+
+
 def commit(store: Any, changes: dict[str, str]) -> None:
     with store.transaction() as tx:
         for key, value in changes.items():

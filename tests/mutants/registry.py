@@ -22,6 +22,7 @@ from tests.durability.test_power_loss import (
     SOAK_LOOKED_AT,
     lose_power,
     test_a_transaction_is_whole_when_one_server_alone_loses_its_part,
+    test_a_transaction_is_whole_when_only_who_missed_its_part_keeps_it,
     test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was,
 )
 from tests.mutants import catching
@@ -334,6 +335,18 @@ MUTANTS = (
         ),
         "cluster.commit_notes:CommitNotes._begin",
         (("replica.durable.keep_note(commit.name, content)", "pass"),),
+    ),
+    Mutant(
+        "a server catches up with a transaction that is on no disk",
+        "half of a transaction is there after a loss of power",
+        "test_a_transaction_is_whole_when_only_who_missed_its_part_keeps_it",
+        catching.on_disk(
+            lambda place: test_a_transaction_is_whole_when_only_who_missed_its_part_keeps_it(
+                place, hints=100
+            )
+        ),
+        "cluster.replication:Replication.catch_up_locked",
+        (("self._secure(stripe)", "pass"),),
     ),
     Mutant(
         "a removal is not remembered while a transaction is noted",

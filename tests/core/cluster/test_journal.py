@@ -27,12 +27,13 @@ from core import (
 from core.cluster.journal import Journal
 from core.cluster.journal_codec import (
     CLEAN,
-    COMMIT,
     MOVE,
     TALLIES,
+    TIME,
     VERSIONS,
     DamagedNoteError,
     LaterFormatError,
+    Move,
     decode_entries,
     encode_entries,
     encode_number,
@@ -81,7 +82,7 @@ class TestReopen:
         assert not journal.clean
         assert journal.versions_reserved == 1
         assert journal.moved() == []
-        assert journal.pending_commits() == []
+        assert journal.last_move() is None
         assert journal.tallies() is None
         journal.close(clean=True)
 
@@ -89,14 +90,14 @@ class TestReopen:
         journal = opened(path, sync)
         journal.reserve_versions(1_000)
         journal.note_move(10, 19, back=False)
-        first = journal.begin_commit(ENTRIES)
-        second = journal.begin_commit([])
+        journal.note_time(1_700_000_000_000)
         for clean in (False, True):
             journal = reopened(journal, path, clean=clean)
             assert journal.clean == clean
             assert journal.versions_reserved == 1_000
             assert journal.moved() == [(10, 19)]
-            assert journal.pending_commits() == [(first, ENTRIES), (second, [])]
+            assert journal.last_move() == Move(10, 19, False)
+            assert journal.time_noted == 1_700_000_000_000
         journal.close(clean=True)
 
     def test_its_files_are_its_owners_alone(self, path: Path) -> None:
@@ -129,10 +130,9 @@ class TestReopen:
             journal.sync,
             journal.moved,
             journal.forget_moves,
-            journal.pending_commits,
+            journal.last_move,
             journal.tallies,
-            lambda: journal.begin_commit(ENTRIES),
-            lambda: journal.end_commit(1),
+            lambda: journal.note_time(1),
             lambda: journal.note_move(0, 1, back=False),
             lambda: journal.reserve_versions(9),
             lambda: journal.save_tallies(b""),
@@ -164,8 +164,7 @@ class TestClean:
             lambda journal: journal.reserve_versions(9),
             lambda journal: journal.note_move(0, 1, back=True),
             lambda journal: journal.forget_moves(),
-            lambda journal: journal.begin_commit(ENTRIES),
-            lambda journal: journal.end_commit(1),
+            lambda journal: journal.note_time(1),
         ],
     )
     def test_every_write_takes_the_mark_and_the_tallies_away(
@@ -286,16 +285,52 @@ class TestMoves:
         journal.note_move(0, LAST_POSITION, back=True)
         assert reopened(journal, path).moved() == []
 
-    def test_forgotten_moves_are_gone_and_commits_are_not(self, path: Path) -> None:
+    def test_forgotten_moves_are_gone_and_the_rest_is_not(self, path: Path) -> None:
         journal = opened(path)
-        commit = journal.begin_commit(ENTRIES)
+        journal.note_time(7)
         for position in range(0, 100, 2):
             journal.note_move(position, position, back=False)
         journal.forget_moves()
         journal.note_move(7, 8, back=False)
         journal = reopened(journal, path)
         assert journal.moved() == [(7, 8)]
-        assert journal.pending_commits() == [(commit, ENTRIES)]
+        assert journal.time_noted == 7
+        journal.close(clean=True)
+
+    def test_moves_of_many_threads_are_all_there(self, path: Path, sync: SyncMode) -> None:
+        journal = opened(path, sync)
+
+        def move(thread: int) -> None:
+            for number in range(20):
+                position = 100 * thread + 2 * number
+                journal.note_move(position, position, back=False, empty=number % 2 == 0)
+
+        together(8, move)
+        positions = [100 * thread + 2 * number for thread in range(8) for number in range(20)]
+        journal = reopened(journal, path)
+        assert journal.moved() == [(position, position) for position in positions]
+        journal.close(clean=True)
+
+    def test_writers_that_come_together_share_a_sync(
+        self, path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        journal = opened(path)
+        syncs: list[None] = []
+        usual = Database.flush_log
+
+        def slow(database: Database) -> None:
+            syncs.append(None)
+            threading.Event().wait(0.01)  # as long as a disk takes
+            usual(database)
+
+        monkeypatch.setattr(Database, "flush_log", slow)
+
+        def move(thread: int) -> None:
+            for _ in range(10):
+                journal.note_move(thread, thread, back=False)
+
+        together(8, move)
+        assert len(syncs) < 60
         journal.close(clean=True)
 
     @pytest.mark.parametrize(("low", "high"), [(-1, 5), (5, 4), (0, LAST_POSITION + 1)])
@@ -321,69 +356,6 @@ class TestMoves:
                 found = spans.as_list()
                 assert {p for low, high in found for p in range(low, high + 1)} == plain
                 assert all(one[1] + 1 < other[0] for one, other in pairwise(found))
-
-
-class TestCommits:
-    def test_an_ended_commit_is_not_pending(self, path: Path, sync: SyncMode) -> None:
-        journal = opened(path, sync)
-        commits = [journal.begin_commit(ENTRIES[:number]) for number in range(4)]
-        journal.end_commit(commits[1])
-        journal.end_commit(commits[3])
-        journal.end_commit(12_345)
-        expected = [(commits[0], []), (commits[2], ENTRIES[:2])]
-        assert journal.pending_commits() == expected
-        assert reopened(journal, path).pending_commits() == expected
-
-    def test_no_number_is_that_of_a_pending_commit(self, path: Path) -> None:
-        journal = opened(path)
-        pending = [journal.begin_commit([]) for _ in range(300)]
-        journal.end_commit(pending.pop(0))
-        journal = reopened(journal, path)
-        later = [journal.begin_commit([]) for _ in range(3)]
-        assert not set(later) & set(pending)
-        assert [commit for commit, _ in journal.pending_commits()] == pending + later
-        journal.close(clean=True)
-
-    def test_commits_of_many_threads_are_all_there(self, path: Path, sync: SyncMode) -> None:
-        journal = opened(path, sync)
-        begun: list[list[int]] = [[] for _ in range(8)]
-
-        def commit(thread: int) -> None:
-            for number in range(20):
-                entry = Entry(thread, str(number), Record("value", 1, 0))
-                begun[thread].append(journal.begin_commit([entry]))
-                if number % 2:
-                    journal.end_commit(begun[thread].pop())
-
-        together(8, commit)
-        expected = sorted(
-            (commit, f"{thread} {2 * place}")
-            for thread, commits in enumerate(begun)
-            for place, commit in enumerate(commits)
-        )
-        journal = reopened(journal, path)
-        assert [
-            (commit, f"{entries[0].position} {entries[0].key}")
-            for commit, entries in journal.pending_commits()
-        ] == expected
-        journal.close(clean=True)
-
-    def test_writers_that_come_together_share_a_sync(
-        self, path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        journal = opened(path)
-        syncs: list[None] = []
-        usual = Database.flush_log
-
-        def slow(database: Database) -> None:
-            syncs.append(None)
-            threading.Event().wait(0.01)  # as long as a disk takes
-            usual(database)
-
-        monkeypatch.setattr(Database, "flush_log", slow)
-        together(8, lambda thread: [journal.begin_commit([]) for _ in range(10)])
-        assert len(syncs) < 60
-        journal.close(clean=True)
 
 
 class TestClose:
@@ -431,14 +403,6 @@ class TestLossOfPower:
                 lambda journal: journal.moved() == [(1, 2), (50, 59)],
             ),
             (lambda journal: journal.forget_moves(), lambda journal: journal.moved() == []),
-            (
-                lambda journal: journal.begin_commit(ENTRIES[:1]),
-                lambda journal: len(journal.pending_commits()) == 2,
-            ),
-            (
-                lambda journal: journal.end_commit(1),
-                lambda journal: journal.pending_commits() == [],
-            ),
             (lambda journal: journal.mark_unclean(), lambda journal: not journal.clean),
         ],
     )
@@ -453,7 +417,6 @@ class TestLossOfPower:
         power = Power(monkeypatch)
         journal = opened(path)
         journal.note_move(50, 59, back=False)
-        journal.begin_commit(ENTRIES)
         journal = reopened(journal, path)
         write(journal)
         found = opened(power.lost(path, tmp_path / "after"))
@@ -465,13 +428,15 @@ class TestLossOfPower:
     ) -> None:
         power = Power(monkeypatch)
         journal = opened(path, "everysec")
-        first = journal.begin_commit(ENTRIES)
+        journal.note_time(1)
         journal.sync()
-        journal.begin_commit(ENTRIES)
-        journal.end_commit(first)
-        assert opened(power.lost(path, tmp_path / "one")).pending_commits() == [(first, ENTRIES)]
+        journal.note_time(2)
+        journal.note_move(1, 2, back=False, empty=True)
+        found = opened(power.lost(path, tmp_path / "one"))
+        assert (found.time_noted, found.moved()) == (1, [])
         journal.sync()
-        assert len(opened(power.lost(path, tmp_path / "other")).pending_commits()) == 1
+        found = opened(power.lost(path, tmp_path / "other"))
+        assert (found.time_noted, found.moved()) == (2, [(1, 2)])
         journal.close(clean=False)
 
     def test_a_clean_close_is_on_the_disk_with_its_tallies(
@@ -479,13 +444,13 @@ class TestLossOfPower:
     ) -> None:
         power = Power(monkeypatch)
         journal = opened(path, "everysec")
-        journal.begin_commit(ENTRIES)
+        journal.note_time(1)
         journal.save_tallies(b"counted")
         journal.close(clean=True)
         found = opened(power.lost(path, tmp_path / "after"))
         assert found.clean
         assert found.tallies() == b"counted"
-        assert len(found.pending_commits()) == 1
+        assert found.time_noted == 1
 
 
 class TestKill:
@@ -503,8 +468,8 @@ class TestDamage:
             (META, CLEAN),
             (META, VERSIONS),
             (META, TALLIES),
+            (META, TIME),
             (RECORDS, numbered(MOVE, 1)),
-            (RECORDS, numbered(COMMIT, 1)),
         ],
     )
     @pytest.mark.parametrize(
@@ -537,9 +502,7 @@ class TestDamage:
             (RECORDS, numbered(MOVE, 1), b"\0\0\0\2\0\0\0\1\0", "it is no span of the ring"),
             (RECORDS, numbered(MOVE, 1), b"\0\0\0\0\0\0\0\1\2", "it is no span of the ring"),
             (RECORDS, MOVE + b"\0", b"", "it is no number"),
-            (RECORDS, numbered(COMMIT, 1), b"\0\0\0", "it ends early"),
-            (RECORDS, numbered(COMMIT, 1), b"\0\0\0\1", "it ends early"),
-            (RECORDS, numbered(COMMIT, 1), b"\0\0\0\0" * 2, "a record in it is damaged"),
+            (META, TIME, b"\0" * 7, "it is no number"),
         ],
     )
     def test_what_makes_no_sense_is_told_though_the_checksum_is_right(
@@ -577,8 +540,20 @@ class TestDamage:
         assert message.startswith(f"{path} is damaged (")
         assert message.isprintable()
 
-    def test_any_change_of_a_commit_is_found(self) -> None:
-        key = numbered(COMMIT, 1)
+    @pytest.mark.parametrize(
+        ("payload", "fault"),
+        [
+            (b"\0\0\0", "it ends early"),
+            (b"\0\0\0\1", "it ends early"),
+            (b"\0\0\0\0" * 2, "a record in it is damaged"),
+        ],
+    )
+    def test_a_transaction_that_makes_no_sense_is_told(self, payload: bytes, fault: str) -> None:
+        with pytest.raises(DamagedNoteError, match=fault):
+            decode_entries(payload)
+
+    def test_any_change_of_a_transaction_is_found(self) -> None:
+        key = encode_number(1)
         value = seal(key, encode_entries(ENTRIES))
         dice = random.Random(8)
         for _ in range(3_000):
@@ -590,7 +565,7 @@ class TestDamage:
                 with pytest.raises((DamagedNoteError, LaterFormatError)):
                     unseal(key, content)
 
-    def test_no_payload_makes_a_commit_fail_in_another_way(self) -> None:
+    def test_no_payload_makes_a_transaction_fail_in_another_way(self) -> None:
         dice = random.Random(9)
         right = encode_entries(ENTRIES)
         for _ in range(3_000):
@@ -608,7 +583,7 @@ class TestDamage:
         journal = opened(path)
         journal.reserve_versions(9)
         journal.note_move(1, 2, back=False)
-        journal.begin_commit(ENTRIES)
+        journal.note_time(1)
         journal.save_tallies(b"counted")
         journal.close(clean=True)
 
@@ -637,8 +612,6 @@ class TestTrouble:
             lambda journal: journal.reserve_versions(9),
             lambda journal: journal.note_move(1, 2, back=False),
             lambda journal: journal.forget_moves(),
-            lambda journal: journal.begin_commit(ENTRIES),
-            lambda journal: journal.end_commit(1),
         ],
     )
     def test_nothing_is_acknowledged_while_the_disk_is_full_and_all_works_again_after(
@@ -649,7 +622,6 @@ class TestTrouble:
         step: str,
         use: Callable[[Journal], None],
     ) -> None:
-        journal.begin_commit(ENTRIES)
         journal.note_move(50, 59, back=False)
         disk.full = {step}
         with pytest.raises(DiskFullError, match=r"journal: .*make room; it writes"):
@@ -666,50 +638,32 @@ class TestTrouble:
     def test_a_failed_note_is_not_there_when_the_disk_works_again(
         self, path: Path, journal: Journal, disk: "Disk", clock: ManualClock
     ) -> None:
-        kept = journal.begin_commit(ENTRIES)
-        disk.full = {"flush_log"}
-        with pytest.raises(DiskFullError):
-            journal.note_move(1, 2, back=False)
-        clock.advance(2)
-        with pytest.raises(DiskFullError):
-            journal.begin_commit(ENTRIES)
-        assert journal.moved() == []
-        assert journal.pending_commits() == [(kept, ENTRIES)]
+        journal.note_move(50, 59, back=False)
+        for step in ("flush_log", "write"):
+            disk.full = {step}
+            clock.advance(2)
+            with pytest.raises(DiskFullError):
+                journal.note_move(1, 2, back=False)
+            assert journal.moved() == [(50, 59)]
         disk.full = set()
         clock.advance(2)
         journal.sync()
         assert journal._owed == [], "it would be deleted again and again"
-        found = opened(copy_of(path))
-        assert found.moved() == []
-        assert found.pending_commits() == [(kept, ENTRIES)]
+        assert opened(copy_of(path)).moved() == [(50, 59)]
 
-    def test_an_end_that_failed_is_made_up_for(
-        self, path: Path, journal: Journal, disk: "Disk", clock: ManualClock
-    ) -> None:
-        commit = journal.begin_commit(ENTRIES)
-        disk.full = {"write"}
-        for _ in range(3):
-            with pytest.raises(DiskFullError):
-                journal.end_commit(commit)
-        assert journal.pending_commits() == []
-        disk.full = set()
-        clock.advance(2)
-        journal.reserve_versions(9)
-        assert opened(copy_of(path)).pending_commits() == []
-
-    def test_commits_that_are_refused_at_once_leave_nothing_to_make_up_for(
+    def test_moves_that_are_refused_at_once_leave_nothing_to_make_up_for(
         self, journal: Journal, disk: "Disk"
     ) -> None:
         disk.full = {"write"}
         for _ in range(50):
             with pytest.raises(DiskFullError):
-                journal.begin_commit(ENTRIES)
+                journal.note_move(1, 2, back=False)
         assert len(journal._owed) == 1
 
     def test_the_database_is_opened_anew_where_it_does_not_recover(
         self, path: Path, journal: Journal, disk: "Disk", clock: ManualClock
     ) -> None:
-        commit = journal.begin_commit(ENTRIES)
+        journal.note_move(1, 2, back=False)
         disk.full = {"write"}
         with pytest.raises(DiskFullError):
             journal.reserve_versions(9)
@@ -718,7 +672,7 @@ class TestTrouble:
         journal.reserve_versions(9)
         assert disk.opened == 1
         disk.full = set()
-        assert journal.pending_commits() == [(commit, ENTRIES)]
+        assert journal.moved() == [(1, 2)]
 
     def test_a_close_after_a_failure_is_not_clean(
         self, path: Path, disk: "Disk", clock: ManualClock
@@ -879,7 +833,7 @@ def corruption_of(path: Path) -> str:
         try:
             journal.tallies()
             journal.moved()
-            journal.pending_commits()
+            journal.time_noted  # noqa: B018 - it is read
         finally:
             journal.close(clean=journal.clean)
 
@@ -893,19 +847,14 @@ import sys
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from core import Entry, Record
 from core.cluster.journal import Journal
 journal = Journal(Path(sys.argv[1]), sync=sys.argv[2])
 print("open", flush=True)
 number = 0
 while True:
     number += 1
-    record = Record("x" * number, number, 0)
-    entries = [Entry(number, f"{number} {part}", record) for part in range(3)]
-    print("begun", journal.begin_commit(entries), number, flush=True)
-    if number % 3:
-        journal.end_commit(number)
-        print("ended", number, flush=True)
+    journal.note_time(number)
+    print("noted", number, flush=True)
     journal.note_move(number * 10, number * 10 + 9, back=False)
     print("moved", number, flush=True)
     if number % 7 == 0:
@@ -927,19 +876,12 @@ def check_after_kill(path: Path, sync: SyncMode, seconds: float, cycle: int) -> 
         process.wait()
     told = {
         kind: {int(line[-1]) for line in said if line[0] == kind}
-        for kind in ("begun", "ended", "moved", "reserved")
+        for kind in ("noted", "moved", "reserved")
     }
-    last = max(told["begun"], default=0)
     journal = opened(path)
     try:
-        pending = dict(journal.pending_commits())
         assert not journal.clean
-        assert told["begun"] - told["ended"] <= pending.keys() | {last}, f"cycle {cycle}"
-        assert not told["ended"] & pending.keys()
-        for number, entries in pending.items():
-            assert [entry.record.value for entry in entries] == ["x" * number] * 3, (
-                "half of a commit"
-            )
+        assert journal.time_noted >= max(told["noted"], default=0), f"cycle {cycle}"
         moved = journal.moved()
         assert all(any(low <= n * 10 <= high for low, high in moved) for n in told["moved"])
         assert journal.versions_reserved >= max(told["reserved"], default=1)
