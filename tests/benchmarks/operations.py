@@ -39,6 +39,7 @@ def figures() -> Iterator[Figure]:
     store, plain = filled_store(keys), dict.fromkeys(keys, VALUE)
     yield from _operation_figures(keys, store, plain, threads=1)
     yield from _operation_figures(keys, store, plain, threads=8)
+    yield from _thread_figures(keys, store)
     yield from _replication_figures(keys, store)
     if core_is_compiled():
         yield from uncompiled_figures("operations")
@@ -49,32 +50,44 @@ def _lookup_figures(keys: list[str]) -> Iterator[Figure]:
     for server_id in SERVERS:
         ring.add_server(server_id)
     peer = UHashRing(SERVERS)
+    peer_by_mmh3 = UHashRing(SERVERS, hash_fn=mmh3.hash)
     plain = dict.fromkeys(keys, "server-1")
-    lookup, peer_lookup, fetch, hashed = (
-        ring.view.server_for_key,
-        peer.get_node,
-        plain.get,
-        mmh3.hash,
-    )
+    lookup, fetch, hashed = ring.view.server_for_key, plain.get, mmh3.hash
 
     def run_floor() -> None:
         for key in keys:
             fetch(key)
             hashed(key, 0, False)
 
+    def run_hash() -> None:
+        for key in keys:
+            hashed(key, 0, False)
+
     def run_lookup() -> None:
         for key in keys:
             lookup(key)
 
-    def run_peer() -> None:
+    def run_peer(peer_lookup: Callable[[str], object]) -> None:
         for key in keys:
             peer_lookup(key)
 
-    seconds = interleaved({"floor": run_floor, "ring": run_lookup, "uhashring": run_peer})
+    seconds = interleaved(
+        {
+            "floor": run_floor,
+            "hash": run_hash,
+            "ring": run_lookup,
+            "uhashring": lambda: run_peer(peer.get_node),
+            "uhashring by mmh3": lambda: run_peer(peer_by_mmh3.get_node),
+        }
+    )
     yield Figure("ring lookup", seconds["ring"] / len(keys) * 1e9, "ns")
+    yield at_most("ring lookup / mmh3.hash", seconds["ring"] / seconds["hash"], 1.6)
     yield Figure("ring lookup / (mmh3.hash + dict get)", seconds["ring"] / seconds["floor"], "x")
     yield at_least(
-        "uhashring 2.5 (default) / ring lookup", seconds["uhashring"] / seconds["ring"], 2.5
+        "uhashring 2.5 (default) / ring lookup", seconds["uhashring"] / seconds["ring"], 4.5
+    )
+    yield at_least(
+        "uhashring 2.5 (mmh3) / ring lookup", seconds["uhashring by mmh3"] / seconds["ring"], 2
     )
 
 
@@ -110,6 +123,26 @@ def _operation_figures(
     yield at_most(f"get / (mmh3.hash + dict get), {of}", seconds["get"] / seconds["floor get"], 2.5)
     yield Figure(f"set, {of}", seconds["set"] / len(keys) * 1e9, "ns")
     yield at_most(f"set / (mmh3.hash + dict set), {of}", seconds["set"] / seconds["floor set"], 3.0)
+
+
+def _thread_figures(keys: list[str], store: KeyValueStore) -> Iterator[Figure]:
+    """Half reads and half writes, of the same keys in the same order but for the threads."""
+    parts = [keys[number::8] for number in range(8)]
+
+    def read_and_write(part: list[str]) -> None:
+        fetch, put = store.get, store.set
+        for number, key in enumerate(part):
+            if number & 1:
+                put(key, VALUE)
+            else:
+                fetch(key)
+
+    def run_one() -> None:
+        for part in parts:
+            read_and_write(part)
+
+    seconds = interleaved({"1": run_one, "8": _in_threads(read_and_write, keys, 8)})
+    yield Figure("half get, half set: 8 threads / 1", seconds["1"] / seconds["8"], "x")
 
 
 def _replication_figures(keys: list[str], single: KeyValueStore) -> Iterator[Figure]:
