@@ -840,6 +840,8 @@ class Calls:
                 raise OSError(number, os.strerror(number))
             return usual(*args, **options)
 
+        # The same one the next time: from Python 3.13 on, shutil compares them.
+        self.__dict__[name] = call
         return call
 
 
