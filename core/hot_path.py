@@ -1,6 +1,6 @@
 """The hot path of a store: reading and writing one key while all is well.
 
-This module, the routes and the ring view are what a wheel compiles (see `hatch_build.py`); they run
+A wheel compiles this module and those that it passes through (see `hatch_build.py`); they run
 uncompiled with the same results. `KeyValueStore` adds everything else.
 
 Parameters that users may get wrong are `object` where the method is implemented, and typed where it
