@@ -1,6 +1,7 @@
 """Looking for records that are not where they should be, and putting them there."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -99,11 +100,12 @@ def count_corrupt(shards: Shards) -> int:
 
     A damaged copy counts, also where other replicas are sound.
     """
-    return sum(
-        len(replica.durable.corrupt_keys(0, LAST_POSITION))
-        for replica in list(shards.replicas.values())
-        if replica.durable is not None and not replica.down
-    )
+    found = 0
+    for replica in list(shards.replicas.values()):
+        if replica.durable is not None and not replica.down:
+            with suppress(ServerFailedError):
+                found += len(replica.durable.corrupt_keys(0, LAST_POSITION))
+    return found
 
 
 class _Doctor:

@@ -337,6 +337,11 @@ class Failover:
             except ServerFailedError:
                 replica.server.close()  # else nobody could open it the next time
                 raise
+        if replica.durable is not None and replica.durable.is_new:
+            # Somebody has removed its files.
+            for stripe in range(STRIPES):
+                with self._shards.locks[stripe]:
+                    replica.miss_all(stripe)
         replica.down = False
         if replica.durable is not None:
             for stripe in range(STRIPES):

@@ -160,6 +160,7 @@ class RocksDBServer:
         self._failure: str | None = None
         self._retry_at = 0.0
         self._writable = False
+        self._new = False
         self._clean = False
         self._count = 0
         self._written = 0
@@ -180,6 +181,11 @@ class RocksDBServer:
     def server_id(self) -> str:
         """The id that the ring knows this server by."""
         return self._server_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there was nothing on the disk when the server was opened."""
+        return self._new
 
     @property
     def path(self) -> Path:
@@ -785,6 +791,7 @@ class RocksDBServer:
         try:
             layout = database.get(self._engine.META, _FORMAT_KEY)
             if layout is None:
+                self._new = True
                 database.put(self._engine.META, _FORMAT_KEY, _FORMAT)
             elif layout != _FORMAT:
                 raise StorageError(

@@ -1,5 +1,6 @@
 """A store in a data directory: what is there again when it is opened the next time."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from core import (
+    CorruptJournalError,
     CorruptRecordError,
+    DataDirectoryError,
     DataDirectoryLockedError,
     DiskFullError,
     DiskRecovered,
@@ -32,6 +35,7 @@ from core import (
     ServerUnavailableError,
     StorageError,
     StoreClosedError,
+    StoreError,
 )
 from core.cluster import persistence
 from core.cluster.commit_notes import durable_servers
@@ -642,6 +646,86 @@ def test_a_record_that_is_corrupt_is_not_taken_for_absent_after_a_kill(
     assert again.get("late") == "anew"
     assert again.doctor().healthy
     again.check_invariants()
+
+
+@pytest.mark.parametrize("cleanly", [True, False], ids=["closed", "killed"])
+def test_a_server_whose_disk_is_gone_is_filled_anew(
+    opened: Open, tmp_path: Path, cleanly: bool
+) -> None:
+    store = filled(opened, 100, replication_factor=2, background=False)
+    store.close() if cleanly else kill(store)
+    shutil.rmtree(tmp_path / "data" / "servers" / "bravo")
+    again = opened(background=False)
+    assert again.get_many([f"key {number}" for number in range(100)]) == {
+        f"key {number}": f"value {number}" for number in range(100)
+    }
+    assert len(again.keys()) == len(again) == 100
+    assert again.doctor().healthy
+    again.check_invariants()
+
+
+def test_a_server_whose_files_went_while_it_was_down_is_filled_anew(
+    opened: Open, tmp_path: Path
+) -> None:
+    store = filled(opened, 100, replication_factor=2, background=False)
+    store.crash_server("bravo")
+    shutil.rmtree(tmp_path / "data" / "servers" / "bravo")
+    store.begin_recovery("bravo")
+    assert len(store.get_many([f"key {number}" for number in range(100)])) == 100
+    store.recover_server("bravo")
+    assert len(store.keys()) == 100
+    assert store.doctor().healthy
+    store.check_invariants()
+
+
+@pytest.mark.parametrize(("replicas", "gone"), [(1, ["bravo"]), (2, ["alpha", "bravo"])])
+def test_a_disk_that_may_have_had_the_only_copies_is_missed(
+    opened: Open, tmp_path: Path, replicas: int, gone: list[str]
+) -> None:
+    filled(opened, 100, replication_factor=replicas, background=False).close()
+    servers = tmp_path / "data" / "servers"
+    for server_id in gone:
+        (servers / server_id).rename(tmp_path / server_id)
+    for _ in range(2):
+        with pytest.raises(DataDirectoryError, match=rf"servers/{gone[0]} is missing.*backup"):
+            opened()
+        assert not (servers / gone[0]).exists()
+    for server_id in gone[:-1]:
+        (tmp_path / server_id).rename(servers / server_id)
+    (servers / gone[-1]).mkdir()  # what only it had is given up
+    again = opened(background=False)
+    assert len(again) == len(again.keys())
+    assert 50 < len(again) < 100 if replicas == 1 else len(again) == 100
+    again.check_invariants()
+
+
+def test_a_directory_without_its_journal_is_refused(opened: Open, tmp_path: Path) -> None:
+    """A new one would give out versions again, and writes would be taken for old ones."""
+    filled(opened, 10, background=False).close()
+    (tmp_path / "data" / "journal").rename(tmp_path / "journal")
+    for _ in range(2):
+        with pytest.raises(CorruptJournalError, match=r"is missing: .*export --observe"):
+            opened()
+    (tmp_path / "journal").rename(tmp_path / "data" / "journal")
+    assert len(opened(background=False).keys()) == 10
+
+
+@pytest.mark.parametrize("place", ["journal", "servers/alpha"])
+def test_no_database_is_made_anew_where_one_lost_its_beginning(
+    opened: Open, tmp_path: Path, place: str
+) -> None:
+    filled(opened, 50, replication_factor=2, background=False).close()
+    database = tmp_path / "data" / place
+    (database / "CURRENT").rename(tmp_path / "CURRENT")
+    for log in database.glob("*.log"):
+        log.write_bytes(b"")
+    before = {file.name for file in database.iterdir()}
+    for _ in range(2):
+        with pytest.raises(StoreError, match="missing"):
+            opened()
+        assert {file.name for file in database.iterdir()} <= before
+    (tmp_path / "CURRENT").rename(database / "CURRENT")
+    assert len(opened(background=False).keys()) == 50
 
 
 def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) -> None:
