@@ -278,8 +278,7 @@ _ADVICE: Final[Sequence[tuple[Sequence[str], type[StorageError], str]]] = (
     (
         ("Corruption", "checksum"),
         StorageError,
-        "a file of it is damaged: where others hold its keys too, close the store, move the "
-        "server's directory away and open it again",
+        "a file of it is damaged: stop, move its directory away, and start: others fill it anew",
     ),
 )
 

@@ -744,6 +744,28 @@ def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) ->
     store.check_invariants()
 
 
+def test_a_table_that_is_damaged_is_told_of_and_read_around_and_filled_anew(
+    opened: Open, tmp_path: Path
+) -> None:
+    filled(opened, 500, replication_factor=2, background=False).close()
+    servers = tmp_path / "data" / "servers"
+    table = max((servers / "alpha").glob("*.sst"), key=lambda table: table.stat().st_size)
+    content = bytearray(table.read_bytes())
+    content[len(content) // 3] ^= 1
+    table.write_bytes(content)
+    store = opened(background=False)
+    assert len(list(store.items())) == 500
+    assert store.corrupt_keys() == 0
+    report = store.doctor()
+    assert report.unreachable == ("alpha",)
+    assert report.reasons["alpha"].endswith("others fill it anew")
+    store.close()
+    (servers / "alpha").rename(tmp_path / "away")
+    again = opened(background=False)
+    assert len(list(again.items())) == 500
+    assert again.doctor().healthy
+
+
 def test_a_last_server_that_may_not_leave_keeps_its_keys_whatever_happens(opened: Open) -> None:
     store = opened(background=False)
     store.add_server("alpha")
