@@ -294,7 +294,9 @@ class Failover:
                     of_stripe = self._crash_locked(replica, stripe, keeps=keeps)
                 lost += of_stripe[0]
                 left += of_stripe[1]
-            replica.server.close()
+            # What it could not write is in its log; that it is gone has to be told all the same.
+            with suppress(ServerFailedError):
+                replica.server.close()
             self._log(
                 ServerCrashed(
                     server_id=server_id,

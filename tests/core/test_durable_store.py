@@ -464,6 +464,25 @@ def test_the_crash_of_a_disk_loses_nothing_and_says_what_waits_for_it(opened: Op
     assert len(store) == 500
 
 
+def test_a_crash_is_one_though_the_disk_could_not_be_written(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, 50, replication_factor=2, background=False)
+    usual = RocksDBServer.close
+
+    def close(server: RocksDBServer) -> None:
+        usual(server)
+        raise StorageError(server.server_id, "Corruption", "look at the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RocksDBServer, "close", close)
+        assert store.crash_server("alpha")
+    assert isinstance(store.events()[-1], ServerCrashed)
+    store.recover_server("alpha")
+    assert len(store.keys()) == 50
+    store.check_invariants()
+
+
 def test_a_recovery_says_how_much_the_disk_had_kept(opened: Open) -> None:
     store = filled(opened, 300, replication_factor=3, background=False)
     store.crash_server("bravo")
