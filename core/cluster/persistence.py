@@ -318,12 +318,7 @@ def _refuse_without_journal(directory: DataDirectory) -> None:
     """
     servers = map(directory.server_path, directory.server_ids())
     if not is_made(directory.journal_path) and any(map(is_made, servers)):
-        raise CorruptJournalError(
-            str(directory.journal_path),
-            "is missing",
-            "put it back from a backup, or copy the keys to a new data directory with "
-            "ringtop export --observe and ringtop import",
-        )
+        raise CorruptJournalError(str(directory.journal_path), "is missing")
 
 
 def _refuse_other_numbers(

@@ -241,6 +241,20 @@ def test_a_mistyped_directory_is_not_made_by_a_write(tmp_path: Path, capsys: Cap
     assert not (tmp_path / "typo").exists()
 
 
+def test_without_its_journal_a_directory_is_refused_and_its_keys_can_be_taken(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert inside(capsys, "set", "a", "value").status == 0
+    (data / "journal").rename(tmp_path / "journal")
+    outcome = inside(capsys, "set", "a", "newer")
+    assert outcome.status == REFUSED
+    assert "export --observe" in one_line(outcome)
+    assert json.loads(inside(capsys, "export", "--observe").output) == {
+        "key": "a",
+        "value": "value",
+    }
+
+
 def test_a_damaged_topology_is_one_line(data: Path, capsys: Capture) -> None:
     topology = data / "topology.json"
     topology.write_bytes(topology.read_bytes()[:-20])
