@@ -294,7 +294,9 @@ class CorruptJournalError(DataDirectoryError):
         super().__init__(
             path,
             fault,
-            advice or "put the data directory back from a backup; its keys in servers/ are whole",
+            advice
+            or "put the data directory back from a backup, or take its keys to a new one: "
+            "ringtop export --observe",
         )
 
 

@@ -6,13 +6,14 @@ from tui.formatting import counted, whole
 from tui.output import Json
 
 DOCTOR_FIELDS = """\
-keys, repaired, unrepaired, unreachable[]
+keys, repaired, unrepaired, unreachable[], reasons {server: why}
 counts {misplaced, under-replicated, diverged, orphaned, corrupt}
 findings[] (the first 1,000): fault, key, servers[], owners[]"""
 
 _KEY_CHARACTERS = 80
 _LONGEST_KEY = 1_024 * 10
 _FINDINGS_SHOWN = 50
+_REASON_CHARACTERS = 300
 
 
 def doctor_lines(report: DoctorReport, *, repair: bool) -> list[str]:
@@ -27,9 +28,9 @@ def doctor_lines(report: DoctorReport, *, repair: bool) -> list[str]:
     if found > len(lines):
         lines.append(f"{whole(found - len(lines))} more not shown (--json lists up to 1,000)")
     looked = f"{counted(report.keys, 'key')} looked at"
-    if report.unreachable:
-        names = ", ".join(visible(name, 64) for name in report.unreachable)
-        lines.append(f"not answering, or catching up: {names}; nothing is said of them")
+    for server_id in report.unreachable:
+        reason = visible(report.reasons.get(server_id, "it does not answer"), _REASON_CHARACTERS)
+        lines.append(f"not all of {visible(server_id, 64)} could be looked at: {reason}")
     if report.healthy:
         lines.append(f"{looked}: nothing wrong")
         return lines
@@ -54,6 +55,10 @@ def doctor_document(report: DoctorReport) -> dict[str, Json]:
         "repaired": report.repaired,
         "unrepaired": report.unrepaired,
         "unreachable": list(report.unreachable),
+        "reasons": {
+            server_id: visible(reason, _REASON_CHARACTERS)
+            for server_id, reason in report.reasons.items()
+        },
         "counts": {fault.value: count for fault, count in report.counts.items()},
         "findings": [
             {

@@ -36,7 +36,9 @@ def shown_progress(what: str, total: float | None = None) -> Iterator[Advance]:
         TextColumn("{task.fields[beside]}", markup=False),
         TimeElapsedColumn(),
     ]
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    console = Console(stderr=True)
+    # Rich would send to it what is written to standard output, also where that is a file.
+    with Progress(*columns, console=console, transient=True, redirect_stdout=False) as progress:
         task = progress.add_task(what, total=total, beside="")
 
         def advance(done: float, beside: str) -> None:

@@ -1,7 +1,8 @@
 """Looking for records that are not where they should be, and putting them there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from core.cluster.replication import Replication
@@ -55,7 +56,9 @@ class DoctorReport:
         repaired: how many keys were put right.
         unrepaired: how many keys with findings were not: nobody was asked to, a server failed, or
             no other replica has what is corrupt.
-        unreachable: the servers that did not answer, or are catching up; nothing is said of them.
+        unreachable: the servers that did not answer, or are catching up; nothing is said of them,
+            or not of all of what they hold.
+        reasons: why each of those could not be looked at.
     """
 
     keys: int
@@ -64,6 +67,7 @@ class DoctorReport:
     repaired: int
     unreachable: tuple[str, ...]
     unrepaired: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
 
     @property
     def healthy(self) -> bool:
@@ -99,11 +103,12 @@ def count_corrupt(shards: Shards) -> int:
 
     A damaged copy counts, also where other replicas are sound.
     """
-    return sum(
-        len(replica.durable.corrupt_keys(0, LAST_POSITION))
-        for replica in list(shards.replicas.values())
-        if replica.durable is not None and not replica.down
-    )
+    found = 0
+    for replica in list(shards.replicas.values()):
+        if replica.durable is not None and not replica.down:
+            with suppress(ServerFailedError):
+                found += len(replica.durable.corrupt_keys(0, LAST_POSITION))
+    return found
 
 
 class _Doctor:
@@ -116,7 +121,7 @@ class _Doctor:
         self._keys = self._repaired = self._unrepaired = 0
         self._findings: list[Finding] = []
         self._counts = dict.fromkeys(Fault, 0)
-        self._unreachable: set[str] = set()
+        self._unreachable: dict[str, str] = {}  # and why
 
     def report(self) -> DoctorReport:
         return DoctorReport(
@@ -126,6 +131,7 @@ class _Doctor:
             repaired=self._repaired,
             unreachable=tuple(sorted(self._unreachable)),
             unrepaired=self._unrepaired,
+            reasons=self._unreachable,
         )
 
     def examine_locked(self, stripe: int) -> None:
@@ -135,13 +141,14 @@ class _Doctor:
         current = set()
         for server_id, replica in self._shards.replicas.items():
             if not replica.current(stripe):
-                self._unreachable.add(server_id)
+                reason = "it is down" if replica.down else "it is catching up"
+                self._unreachable.setdefault(server_id, reason)
                 continue
             try:
                 entries = replica.server.scan(low, high)
                 damaged = replica.durable.corrupt_keys(low, high) if replica.durable else []
-            except ServerFailedError:
-                self._unreachable.add(server_id)
+            except ServerFailedError as error:
+                self._unreachable.setdefault(server_id, str(error))
                 continue
             current.add(server_id)
             for position, key, record in entries:
@@ -211,8 +218,8 @@ class _Doctor:
                 elif server.apply(entry) is None:  # the same version, of other content
                     server.drop(entry.position, entry.key)
                     server.apply(entry)
-            except ServerFailedError:
-                self._unreachable.add(server_id)
+            except ServerFailedError as error:
+                self._unreachable.setdefault(server_id, str(error))
                 return False
         return True
 

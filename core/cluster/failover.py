@@ -294,7 +294,9 @@ class Failover:
                     of_stripe = self._crash_locked(replica, stripe, keeps=keeps)
                 lost += of_stripe[0]
                 left += of_stripe[1]
-            replica.server.close()
+            # What it could not write is in its log; that it is gone has to be told all the same.
+            with suppress(ServerFailedError):
+                replica.server.close()
             self._log(
                 ServerCrashed(
                     server_id=server_id,
@@ -337,6 +339,11 @@ class Failover:
             except ServerFailedError:
                 replica.server.close()  # else nobody could open it the next time
                 raise
+        if replica.durable is not None and replica.durable.is_new:
+            # Somebody has removed its files.
+            for stripe in range(STRIPES):
+                with self._shards.locks[stripe]:
+                    replica.miss_all(stripe)
         replica.down = False
         if replica.durable is not None:
             for stripe in range(STRIPES):

@@ -67,6 +67,7 @@ from core.errors import (
 )
 from core.record import LAST_NUMBER
 from core.servers.group_sync import GroupSync
+from core.servers.rocksdb_files import is_made
 from core.servers.rocksdb_server import SyncMode, trouble_of
 from core.stripes import LAST_POSITION
 
@@ -99,7 +100,7 @@ def moves_in(path: Path) -> list[tuple[int, int]]:
     """
     from core.servers import rocksdb_database as engine
 
-    if not (path / "CURRENT").exists():
+    if not is_made(path):
         return []
     spans = PositionSpans()
     try:

@@ -23,6 +23,7 @@ from core.errors import DataDirectoryError, ObservingError, StorageError
 from core.record import Entry
 from core.ring.ring_view import RingView
 from core.servers.observed_server import ObservedServer
+from core.servers.rocksdb_files import is_made
 from core.servers.server import Server
 from core.stripes import STRIPES
 
@@ -144,6 +145,10 @@ def look(
     """
     topology, moved = _open_servers(observed, topology, shards)
     ring, change = membership.ring, topology.change
+    for server_id in topology.weights:
+        # It would say that there are no such keys.
+        path = observed.directory.server_path(server_id)
+        shards.replicas[server_id].down = not is_made(path)
     ring.restore(topology.weights, topology.epoch)
     before, replicas = ring.view, shards.replication_factor
     with shards.all_stripes():

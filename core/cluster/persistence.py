@@ -26,10 +26,11 @@ from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.errors import InvalidOptionError, ServerFailedError
+from core.errors import CorruptJournalError, InvalidOptionError, ServerFailedError
 from core.record import Entry
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
 from core.ring.ring_view import RingView
+from core.servers.rocksdb_files import is_made
 from core.servers.rocksdb_server import RocksDBServer, SyncMode
 from core.servers.server import ServerFactory
 
@@ -302,11 +303,22 @@ def open_disk(
         else:
             topology = known
             _refuse_other_numbers(known, virtual_nodes_per_node, replication_factor)
+        _refuse_without_journal(directory)
         journal = Journal(directory.journal_path, sync=sync, clock=clock)
     except BaseException:
         directory.close()
         raise
     return OnDisk(directory, journal, topology), topology
+
+
+def _refuse_without_journal(directory: DataDirectory) -> None:
+    """Raise if there are servers that have a journal, and it is gone.
+
+    A new one would give out versions for a second time: writes would be taken for old ones.
+    """
+    servers = map(directory.server_path, directory.server_ids())
+    if not is_made(directory.journal_path) and any(map(is_made, servers)):
+        raise CorruptJournalError(str(directory.journal_path), "is missing")
 
 
 def _refuse_other_numbers(

@@ -5,14 +5,15 @@ power, a replica that was down) three things may differ from that: what lies on 
 not belong to, replicas of a key that are not the same, and how many keys there are. So then each
 server discards what is not its own, every part of the ring is made equal on its replicas, the
 newest record of each key winning, and the keys are counted. A replica that lacks a record that is
-corrupt on all the others is behind until the key is written anew.
+corrupt on all the others is behind until the key is written anew. A server whose directory is gone
+is filled anew in the same way.
 """
 
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
 from core.cluster.commit_notes import durable_servers, forget_commits, noted_commits
-from core.cluster.journal import Journal
+from core.cluster.journal import FIRST_VERSION, Journal
 from core.cluster.membership import Membership, after_of
 from core.cluster.persistence import OnDisk, restore_tallies
 from core.cluster.plan import ChangeKind
@@ -20,7 +21,7 @@ from core.cluster.replication import Replication
 from core.cluster.routing import Segment
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
-from core.errors import CorruptRecordError
+from core.errors import CorruptRecordError, DataDirectoryError
 from core.record import Entry
 from core.ring.hash_ring import HashRing
 from core.stripes import STRIPES, stripe_of
@@ -38,19 +39,22 @@ def reopen(
     O(segments) after a clean close, else O(records).
 
     Raises:
+        DataDirectoryError: directories of servers are gone, and nobody may have what was in them.
         ServerFailedError: a server can't be opened, or failed.
         CorruptJournalError: the journal is damaged.
     """
     ring, change = membership.ring, topology.change
     ring.restore(topology.weights, topology.epoch)
+    _refuse_lost_servers(disk, topology)
     _open_servers(disk, topology, shards)
+    lost = any(server.is_new for _, server in durable_servers(shards))
     moved = _moves_of(change, disk.journal)
     _restore_routes(shards, ring, change, moved)
     noted = noted_commits(shards)
     for entries in noted.values():
         _apply(shards, entries)
     tallies = disk.journal.tallies()
-    if disk.journal.clean and tallies is not None and not noted:
+    if disk.journal.clean and tallies is not None and not (noted or lost):
         restore_tallies(shards.routing, tallies)
     else:
         if change is not None:
@@ -72,6 +76,21 @@ def _moves_of(change: PendingChange | None, journal: Journal) -> list[tuple[int,
         # Its process ended between the two: they would be taken for moves of the next change.
         journal.forget_moves()
     return moved
+
+
+def _refuse_lost_servers(disk: OnDisk, topology: Topology) -> None:
+    """Raise if so many servers have lost their directories that perhaps nobody has all keys."""
+    if disk.journal.versions_reserved == FIRST_VERSION:
+        return  # nothing was ever written
+    paths = {server_id: disk.directory.server_path(server_id) for server_id in topology.weights}
+    gone = sorted(server_id for server_id, path in paths.items() if not path.exists())
+    if gone and len(gone) >= min(topology.replication_factor, len(paths)):
+        path = paths[gone[0]]
+        raise DataDirectoryError(
+            str(path),
+            "is missing, and perhaps no other server has all of its keys",
+            f"put it back from a backup; an empty directory {path.name} gives its keys up",
+        )
 
 
 def _open_servers(disk: OnDisk, topology: Topology, shards: Shards) -> None:

@@ -246,6 +246,11 @@ class FaultyDurableServer(FaultyServer):
         """What keeps its disk from being written."""
         return self._durable.trouble
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there was nothing on the disk when the server was opened."""
+        return self._durable.is_new
+
     def put(self, position: int, key: str, record: Record) -> int:
         """Store a record that is newer than any before; return the change in keys."""
         self._before()

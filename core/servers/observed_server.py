@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from core.errors import ObservingError
 from core.record import Entry, Record
+from core.servers.rocksdb_files import is_made
 from core.servers.rocksdb_server import RocksDBServer
 from core.servers.server import RangeSize
 
@@ -172,7 +173,7 @@ class ObservedServer(RocksDBServer):
 
     def _open_locked(self) -> None:
         """Open what is there, as it is now."""
-        if not (self._path / "CURRENT").exists():
+        if not is_made(self._path):
             return
         try:
             self._database = self._engine.Database(self._path, observing=True)

@@ -25,6 +25,7 @@ from typing import Final
 import rocksdict
 
 from core.errors import DiskFullError, ServerFailedError, ServerUnavailableError, StorageError
+from core.servers.rocksdb_files import refuse_without_beginning
 from core.servers.rocksdb_logs import cut_logs, link_log
 
 # Blocks, with indexes and filters, of all servers of the process. 10 servers with 1,000,000 keys of
@@ -103,6 +104,7 @@ class Database:
             with _links_to(path) as links:
                 self._root = rocksdict.Rdict(str(links), options, families, access)
         else:
+            refuse_without_beginning(path)
             cut_logs(path)
             self._root = rocksdict.Rdict(str(path), options, families, access)
         # rocksdict looks a family up by its name in each call that does not go through its object.
@@ -276,7 +278,7 @@ _ADVICE: Final[Sequence[tuple[Sequence[str], type[StorageError], str]]] = (
     (
         ("Corruption", "checksum"),
         StorageError,
-        "a file of it is damaged: remove the server's directory and let it catch up anew",
+        "a file of it is damaged: stop, move its directory away, and start: others fill it anew",
     ),
 )
 

@@ -84,6 +84,9 @@ SyncMode = Literal["everysec", "always"]
 _BATCH_BYTES: Final = 4 << 20
 # How long a server that could not write waits before it tries again.
 _RETRY_SECONDS: Final = 1.0
+# And how many times as long as the last attempt took: a database with a damaged file takes a second
+# to close, during which every write of the ring would wait for it.
+_RETRY_SHARE: Final = 20
 # How long a write waits for RocksDB to catch up with writing things out, and how often it asks.
 _STALL_SECONDS: Final = 60.0
 _STALL_STEP_SECONDS: Final = 0.001
@@ -160,6 +163,7 @@ class RocksDBServer:
         self._failure: str | None = None
         self._retry_at = 0.0
         self._writable = False
+        self._new = False
         self._clean = False
         self._count = 0
         self._written = 0
@@ -180,6 +184,11 @@ class RocksDBServer:
     def server_id(self) -> str:
         """The id that the ring knows this server by."""
         return self._server_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether there was nothing on the disk when the server was opened."""
+        return self._new
 
     @property
     def path(self) -> Path:
@@ -785,6 +794,7 @@ class RocksDBServer:
         try:
             layout = database.get(self._engine.META, _FORMAT_KEY)
             if layout is None:
+                self._new = True
                 database.put(self._engine.META, _FORMAT_KEY, _FORMAT)
             elif layout != _FORMAT:
                 raise StorageError(
@@ -802,9 +812,11 @@ class RocksDBServer:
                 stripe_of(split_disk_key(disk_key)[0])
                 for disk_key in database.keys(self._engine.TOMBSTONES)
             )
-        except BaseException:
+        except BaseException as error:
             with suppress(Exception):
                 database.close()
+            if isinstance(error, Exception) and self._engine.is_engine_error(error):
+                raise self._engine.failure_of(self._server_id, error) from error
             raise
         self._database = database
         self._fetch = database.get_record
@@ -834,10 +846,21 @@ class RocksDBServer:
         Raises:
             ServerFailedError: not yet.
         """
-        now = self._clock.monotonic()
-        if now < self._retry_at:
+        began = self._clock.monotonic()
+        if began < self._retry_at:
             raise self._failed()
-        self._retry_at = now + _RETRY_SECONDS
+        try:
+            self._try_again_locked()
+        finally:
+            ended = self._clock.monotonic()
+            self._retry_at = ended + max(_RETRY_SECONDS, (ended - began) * _RETRY_SHARE)
+
+    def _try_again_locked(self) -> None:
+        """Write without the log, or open the database again.
+
+        Raises:
+            ServerFailedError: neither is possible.
+        """
         if self._database is not None:
             try:
                 # Not in the log alone: after a sync that failed, nobody knows what that holds.

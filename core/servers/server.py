@@ -122,6 +122,11 @@ class DurableServer(Server, Protocol):
         """
         ...
 
+    @property
+    def is_new(self) -> bool:
+        """Whether there was nothing on the disk when the server was opened."""
+        ...
+
     def put(self, position: int, key: str, record: Record) -> int:
         """Store a record that is newer than any of its key that this server was ever given.
 

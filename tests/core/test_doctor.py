@@ -90,6 +90,7 @@ def test_of_a_server_that_is_down_nothing_is_said(store: KeyValueStore) -> None:
     store.crash_server("alpha")
     report = store.doctor()
     assert report.unreachable == ("alpha",)
+    assert report.reasons == {"alpha": "it is down"}
     assert report.healthy
 
 
@@ -100,4 +101,5 @@ def test_of_a_server_that_does_not_answer_nothing_is_said() -> None:
     faults.partition("alpha")
     report = store.doctor(repair=True)
     assert report.unreachable == ("alpha",)
+    assert report.reasons["alpha"].startswith("alpha: can't be reached")
     assert report.healthy

@@ -1,5 +1,6 @@
 """A store in a data directory: what is there again when it is opened the next time."""
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +11,9 @@ from typing import Any
 import pytest
 
 from core import (
+    CorruptJournalError,
     CorruptRecordError,
+    DataDirectoryError,
     DataDirectoryLockedError,
     DiskFullError,
     DiskRecovered,
@@ -32,6 +35,7 @@ from core import (
     ServerUnavailableError,
     StorageError,
     StoreClosedError,
+    StoreError,
 )
 from core.cluster import persistence
 from core.cluster.commit_notes import durable_servers
@@ -460,6 +464,25 @@ def test_the_crash_of_a_disk_loses_nothing_and_says_what_waits_for_it(opened: Op
     assert len(store) == 500
 
 
+def test_a_crash_is_one_though_the_disk_could_not_be_written(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = filled(opened, 50, replication_factor=2, background=False)
+    usual = RocksDBServer.close
+
+    def close(server: RocksDBServer) -> None:
+        usual(server)
+        raise StorageError(server.server_id, "Corruption", "look at the disk")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RocksDBServer, "close", close)
+        assert store.crash_server("alpha")
+    assert isinstance(store.events()[-1], ServerCrashed)
+    store.recover_server("alpha")
+    assert len(store.keys()) == 50
+    store.check_invariants()
+
+
 def test_a_recovery_says_how_much_the_disk_had_kept(opened: Open) -> None:
     store = filled(opened, 300, replication_factor=3, background=False)
     store.crash_server("bravo")
@@ -644,6 +667,86 @@ def test_a_record_that_is_corrupt_is_not_taken_for_absent_after_a_kill(
     again.check_invariants()
 
 
+@pytest.mark.parametrize("cleanly", [True, False], ids=["closed", "killed"])
+def test_a_server_whose_disk_is_gone_is_filled_anew(
+    opened: Open, tmp_path: Path, cleanly: bool
+) -> None:
+    store = filled(opened, 100, replication_factor=2, background=False)
+    store.close() if cleanly else kill(store)
+    shutil.rmtree(tmp_path / "data" / "servers" / "bravo")
+    again = opened(background=False)
+    assert again.get_many([f"key {number}" for number in range(100)]) == {
+        f"key {number}": f"value {number}" for number in range(100)
+    }
+    assert len(again.keys()) == len(again) == 100
+    assert again.doctor().healthy
+    again.check_invariants()
+
+
+def test_a_server_whose_files_went_while_it_was_down_is_filled_anew(
+    opened: Open, tmp_path: Path
+) -> None:
+    store = filled(opened, 100, replication_factor=2, background=False)
+    store.crash_server("bravo")
+    shutil.rmtree(tmp_path / "data" / "servers" / "bravo")
+    store.begin_recovery("bravo")
+    assert len(store.get_many([f"key {number}" for number in range(100)])) == 100
+    store.recover_server("bravo")
+    assert len(store.keys()) == 100
+    assert store.doctor().healthy
+    store.check_invariants()
+
+
+@pytest.mark.parametrize(("replicas", "gone"), [(1, ["bravo"]), (2, ["alpha", "bravo"])])
+def test_a_disk_that_may_have_had_the_only_copies_is_missed(
+    opened: Open, tmp_path: Path, replicas: int, gone: list[str]
+) -> None:
+    filled(opened, 100, replication_factor=replicas, background=False).close()
+    servers = tmp_path / "data" / "servers"
+    for server_id in gone:
+        (servers / server_id).rename(tmp_path / server_id)
+    for _ in range(2):
+        with pytest.raises(DataDirectoryError, match=rf"servers/{gone[0]} is missing.*backup"):
+            opened()
+        assert not (servers / gone[0]).exists()
+    for server_id in gone[:-1]:
+        (tmp_path / server_id).rename(servers / server_id)
+    (servers / gone[-1]).mkdir()  # what only it had is given up
+    again = opened(background=False)
+    assert len(again) == len(again.keys())
+    assert 50 < len(again) < 100 if replicas == 1 else len(again) == 100
+    again.check_invariants()
+
+
+def test_a_directory_without_its_journal_is_refused(opened: Open, tmp_path: Path) -> None:
+    """A new one would give out versions again, and writes would be taken for old ones."""
+    filled(opened, 10, background=False).close()
+    (tmp_path / "data" / "journal").rename(tmp_path / "journal")
+    for _ in range(2):
+        with pytest.raises(CorruptJournalError, match=r"is missing: .*export --observe"):
+            opened()
+    (tmp_path / "journal").rename(tmp_path / "data" / "journal")
+    assert len(opened(background=False).keys()) == 10
+
+
+@pytest.mark.parametrize("place", ["journal", "servers/alpha"])
+def test_no_database_is_made_anew_where_one_lost_its_beginning(
+    opened: Open, tmp_path: Path, place: str
+) -> None:
+    filled(opened, 50, replication_factor=2, background=False).close()
+    database = tmp_path / "data" / place
+    (database / "CURRENT").rename(tmp_path / "CURRENT")
+    for log in database.glob("*.log"):
+        log.write_bytes(b"")
+    before = {file.name for file in database.iterdir()}
+    for _ in range(2):
+        with pytest.raises(StoreError, match="missing"):
+            opened()
+        assert {file.name for file in database.iterdir()} <= before
+    (tmp_path / "CURRENT").rename(database / "CURRENT")
+    assert len(opened(background=False).keys()) == 50
+
+
 def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) -> None:
     store = filled(opened, 50, replication_factor=2, background=False)
     damaged = store.explain("key 1").replicas[0]
@@ -658,6 +761,28 @@ def test_a_corrupt_record_is_found_and_mended_from_another_disk(opened: Open) ->
     assert store.doctor().healthy
     assert store.get("key 1") == "value 1"
     store.check_invariants()
+
+
+def test_a_table_that_is_damaged_is_told_of_and_read_around_and_filled_anew(
+    opened: Open, tmp_path: Path
+) -> None:
+    filled(opened, 500, replication_factor=2, background=False).close()
+    servers = tmp_path / "data" / "servers"
+    table = max((servers / "alpha").glob("*.sst"), key=lambda table: table.stat().st_size)
+    content = bytearray(table.read_bytes())
+    content[len(content) // 3] ^= 1
+    table.write_bytes(content)
+    store = opened(background=False)
+    assert len(list(store.items())) == 500
+    assert store.corrupt_keys() == 0
+    report = store.doctor()
+    assert report.unreachable == ("alpha",)
+    assert report.reasons["alpha"].endswith("others fill it anew")
+    store.close()
+    (servers / "alpha").rename(tmp_path / "away")
+    again = opened(background=False)
+    assert len(list(again.items())) == 500
+    assert again.doctor().healthy
 
 
 def test_a_last_server_that_may_not_leave_keeps_its_keys_whatever_happens(opened: Open) -> None:

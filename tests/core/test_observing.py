@@ -20,6 +20,7 @@ from core import (
     MigrationInProgressError,
     ObservingError,
     ServerState,
+    ServerUnavailableError,
 )
 from core.cluster.data_directory import DataDirectory
 from core.cluster.topology import Topology
@@ -193,6 +194,24 @@ def test_logs_that_are_torn_are_observed_up_to_there(tmp_path: Path, kind: int) 
     )
     assert run.stdout == "300 True\n", run.stderr
     assert state_of(torn) == before
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_server_whose_disk_is_gone_is_seen_as_down(tmp_path: Path, replicas: int) -> None:
+    with filled(tmp_path / "data", 100, replication_factor=replicas) as store:
+        holder = store.get_server_for_key("key 1")
+    shutil.rmtree(tmp_path / "data" / "servers" / holder)
+    with observed(tmp_path / "data") as seen:
+        states = {server.server_id: server.state for server in seen.snapshot().servers}
+        assert states[holder] is ServerState.DOWN
+        if replicas == 2:
+            assert len(seen.keys()) == 100
+            assert seen.get("key 1") == "value 1"
+            return
+        with pytest.raises(ServerUnavailableError, match=holder):
+            seen.get("key 1")
+        with pytest.raises(ServerUnavailableError, match=holder):
+            seen.keys()
 
 
 def test_what_has_expired_is_not_seen(tmp_path: Path) -> None:

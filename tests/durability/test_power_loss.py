@@ -26,10 +26,29 @@ LOOKED_AT = 30
 SOAK_LOOKED_AT = 400
 
 
-class Run:
-    """A store that works, and the images of it."""
+# Of a short run every image is looked at, and at each sync so many are made.
+SHORT_RUN = 12
+DAMAGES = 3
 
-    def __init__(self, place: Path, seed: int, replicas: int, sync: str) -> None:
+
+class Run:
+    """A store that works, and the images of it.
+
+    Args:
+        operations: how much work it does.
+        damages: how many images are made at each sync, each damaged in another way.
+    """
+
+    def __init__(
+        self,
+        place: Path,
+        seed: int,
+        replicas: int,
+        sync: str,
+        *,
+        operations: int = OPERATIONS,
+        damages: int = 1,
+    ) -> None:
         self.place = place
         self.random = random.Random(seed)
         self.sync = sync
@@ -40,6 +59,8 @@ class Run:
         self.doing = "begin"
         self.replicas = replicas
         self.written = 0
+        self.operations = operations
+        self.damages = damages
 
     def record(self) -> None:
         with self.logs.noted():
@@ -48,7 +69,7 @@ class Run:
             )
             for server_id in SERVERS[:3]:
                 self.store.add_server(server_id)
-            for _ in range(OPERATIONS):
+            for _ in range(self.operations):
                 step = self.random.choices(
                     (self._set, self._remove, self._commit, self._move, self._sync, self._crash),
                     (8, 3, 4, 8, 2, 1),
@@ -87,10 +108,11 @@ class Run:
     def _note(self, what: str) -> None:
         if not self.histories.written:
             return
-        path = self.place / f"image {len(self.images)}"
-        self.logs.image(self.place / "data", path, self.random)
-        name = f"in {self.doing} ({what})"
-        self.images.append((path, self.histories.copy(), name))
+        for _ in range(self.damages):
+            path = self.place / f"image {len(self.images)}"
+            self.logs.image(self.place / "data", path, self.random)
+            name = f"in {self.doing} ({what})"
+            self.images.append((path, self.histories.copy(), name))
 
     def _write(self, changes: dict[str, str | None], write: Any) -> None:
         self.histories.try_to(changes, write)
@@ -163,6 +185,17 @@ def lose_power(place: Path, seed: int, replicas: int, sync: str, looked_at: int)
         run = Run(place, seed, replicas, sync)
         run.record()
         assert run.check(looked_at) > LOOKED_AT
+
+
+@pytest.mark.parametrize("sync", ["always", "everysec"])
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_what_was_synced_survives_every_sync_of_a_run_damaged_in_several_ways(
+    place: Path, replicas: int, sync: str
+) -> None:
+    with replayable(replicas):
+        run = Run(place, replicas, replicas, sync, operations=SHORT_RUN, damages=DAMAGES)
+        run.record()
+        assert run.check(len(run.images)) > LOOKED_AT
 
 
 @pytest.mark.parametrize("sync", ["always", "everysec"])

@@ -2,11 +2,13 @@
 
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -181,6 +183,36 @@ def test_a_terminal_is_given_no_control_character(data: Path, command: str) -> N
         assert "\u202e" not in terminal.screen.written
 
 
+def test_an_export_goes_where_it_was_sent_though_progress_is_seen(
+    data: Path, tmp_path: Path
+) -> None:
+    with KeyValueStore(data_dir=data) as store:
+        store.set_many({f"key {number}": "value" for number in range(500)})
+    seen, terminal = pty.openpty()
+    with (tmp_path / "backup.jsonl").open("wb") as backup:
+        process = subprocess.Popen(
+            [*RINGTOP, "export"],
+            cwd=ROOT,
+            env=environment(TERM="xterm"),
+            stdin=subprocess.DEVNULL,
+            stdout=backup,
+            stderr=terminal,
+        )
+    os.close(terminal)
+    shown = b""
+    with suppress(OSError):  # how a terminal says that nobody is left
+        while piece := os.read(seen, 65_536):
+            shown += piece
+    os.close(seen)
+    assert process.wait(60) == 0
+    lines = (tmp_path / "backup.jsonl").read_text().splitlines()
+    assert sorted(json.loads(line)["key"] for line in lines) == sorted(
+        f"key {number}" for number in range(500)
+    )
+    assert b"Exporting" in shown
+    assert b'"key' not in shown
+
+
 # Directories that can't be used
 
 
@@ -207,6 +239,20 @@ def test_a_mistyped_directory_is_not_made_by_a_write(tmp_path: Path, capsys: Cap
     assert outcome.status == REFUSED
     assert "there is no data directory" in one_line(outcome)
     assert not (tmp_path / "typo").exists()
+
+
+def test_without_its_journal_a_directory_is_refused_and_its_keys_can_be_taken(
+    data: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    assert inside(capsys, "set", "a", "value").status == 0
+    (data / "journal").rename(tmp_path / "journal")
+    outcome = inside(capsys, "set", "a", "newer")
+    assert outcome.status == REFUSED
+    assert "export --observe" in one_line(outcome)
+    assert json.loads(inside(capsys, "export", "--observe").output) == {
+        "key": "a",
+        "value": "value",
+    }
 
 
 def test_a_damaged_topology_is_one_line(data: Path, capsys: Capture) -> None:

@@ -326,7 +326,7 @@ def _recovered(event: RecoveryFinished) -> str:
     got = " and ".join(how) or "nothing had to be copied"
     if event.keys is not None:
         kept = f"its disk kept {counted(event.keys, 'key')}"
-        got = f"{kept}, it missed {' and '.join(how)}" if how else f"{kept}, it missed nothing"
+        got = f"{kept}, it needed {' and '.join(how)}" if how else f"{kept}, it missed nothing"
     return f"{_who(event.server_id)} has caught up: {got}, in {duration(event.seconds)}"
 
 

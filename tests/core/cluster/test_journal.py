@@ -491,7 +491,8 @@ class TestDamage:
         kind = key.rstrip(b"\0\1").decode()
         assert message == (
             f"{path} is damaged (a note of kind {kind}: its checksum is wrong): "
-            "put the data directory back from a backup; its keys in servers/ are whole"
+            "put the data directory back from a backup, or take its keys to a new one: "
+            "ringtop export --observe"
         )
 
     @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from core import (
 from core.record import NEVER_EXPIRES, Record
 from core.ring import position_of
 from core.servers.record_codec import disk_key_of, encode_record
-from core.servers.rocksdb_database import EXPIRIES, META, RECORDS, TOMBSTONES, Operation
+from core.servers.rocksdb_database import EXPIRIES, META, RECORDS, TOMBSTONES, Database, Operation
 from core.stripes import LAST_POSITION, stripe_of
 from tests.core.servers.server_contract import ServerContract, entry
 
@@ -717,3 +717,54 @@ def test_a_write_waits_while_rocksdb_catches_up_and_then_gives_up(tmp_path: Path
     assert server.get(position_of("never"), "never") is None
     stalls = 0
     check_invariants(server)
+
+
+def test_attempts_that_take_long_are_made_seldom(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever writes waits for one: else all would, all the time."""
+    clock = ManualClock()
+    server = RocksDBServer("alpha", tmp_path / "alpha", clock=clock)
+    attempts: list[float] = []
+
+    def fail(database: Database) -> None:
+        raise Exception("Corruption: block checksum mismatch")
+
+    def open_slowly(database: Database, path: Path) -> None:
+        attempts.append(clock.monotonic())
+        clock.advance(1.5)
+        fail(database)
+
+    monkeypatch.setattr(Database, "flush_log", fail)
+    monkeypatch.setattr(Database, "flush_tables", fail)
+    monkeypatch.setattr(Database, "__init__", open_slowly)
+    server.apply(Entry(1, "key", Record("value", 1, 0)))
+    with pytest.raises(StorageError):
+        server.sync()
+    for _ in range(100):
+        clock.advance(1)
+        with pytest.raises(StorageError):
+            server.apply(Entry(1, "key", Record("value", 2, 0)))
+    assert 3 <= len(attempts) <= 5
+    monkeypatch.undo()
+    clock.advance(60)
+    server.apply(Entry(1, "key", Record("value", 2, 0)))
+    assert server.get(1, "key") == Record("value", 2, 0)
+    server.close()
+
+
+def test_a_damaged_table_that_has_to_be_counted_is_told_of(tmp_path: Path) -> None:
+    server = RocksDBServer("alpha", tmp_path / "alpha")
+    server.apply_many([Entry(number, "key", Record("v" * 90, 1, 0)) for number in range(2_000)])
+    server.close()
+    server = RocksDBServer("alpha", tmp_path / "alpha")
+    server.apply(Entry(1, "key", Record("value", 2, 0)))  # takes the count away
+    assert server._database is not None
+    server._database.close()
+    table = max((tmp_path / "alpha").glob("*.sst"), key=lambda table: table.stat().st_size)
+    content = bytearray(table.read_bytes())
+    content[len(content) // 3] ^= 1
+    table.write_bytes(content)
+    for _ in range(2):
+        with pytest.raises(StorageError, match="others fill it anew"):
+            RocksDBServer("alpha", tmp_path / "alpha")

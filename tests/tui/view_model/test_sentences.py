@@ -100,7 +100,7 @@ SENTENCES = [
     ),
     (
         events.RecoveryFinished(server_id="delta", hints=6, copied=0, seconds=1.5, keys=12_012),
-        "delta has caught up: its disk kept 12,012 keys, it missed 6 hints, in 1.50 s",
+        "delta has caught up: its disk kept 12,012 keys, it needed 6 hints, in 1.50 s",
     ),
     (
         events.DiskTroubled(server_id="delta", trouble="disk full: make \x1broom"),
