@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from core import __version__
+from core.safe_text import quoted
 from tests.tui.command_line import Outcome, inside
 from tui.cli import ringtop
 
@@ -121,9 +122,11 @@ def test_a_bad_line_is_fatal_only_when_strict(
     lenient = inside(capsys, *arguments, "--keys-from", source)
     assert lenient.status == 0
     assert lenient.message_lines[0] == "ringtop: line 2: the line is empty"
-    assert lenient.message_lines[1].startswith(f"ringtop: 2 keys from '{source}': 3 lines, ")
+    assert lenient.message_lines[1].startswith(
+        f"ringtop: 2 keys from {quoted(str(source))}: 3 lines, "
+    )
     strict = inside(capsys, *arguments, "--keys-from", source, "--strict")
-    assert strict == Outcome(1, "", f"ringtop: '{source}', line 2: the line is empty\n")
+    assert strict == Outcome(1, "", f"ringtop: {quoted(str(source))}, line 2: the line is empty\n")
 
 
 # Help and version
@@ -187,7 +190,7 @@ def test_a_plan_tells_whose_keys_were_counted(capsys: Capture, tmp_path: Path) -
     source = written(tmp_path / "keys", "".join(f"user:{number}\n" for number in range(300)))
     own = inside(capsys, "plan", "--add", "echo", "--keys-from", source)
     assert own.output.endswith(
-        f"\nCounted with 300 keys from '{source}'; the sizes are those of its lines.\n"
+        f"\nCounted with 300 keys from {quoted(str(source))}; the sizes are those of its lines.\n"
     )
 
 

@@ -7,6 +7,7 @@ import click
 import pytest
 
 from core import KeyValueStore
+from core.safe_text import quoted
 from tests.support import content_of, store_with
 from tui.key_loading import BadLineError, UnreadableKeysError, load_keys
 
@@ -30,7 +31,9 @@ def test_keys_and_values_of_a_file_are_stored(
     assert (counts.lines, counts.stored, counts.repeated, counts.bad) == (3, 3, 0, 0)
     said = capsys.readouterr()
     assert said.out == ""
-    assert said.err.startswith(f"ringtop: 3 keys from '{source}': 3 lines, 0 repeated, 0 bad, in ")
+    assert said.err.startswith(
+        f"ringtop: 3 keys from {quoted(str(source))}: 3 lines, 0 repeated, 0 bad, in "
+    )
     assert said.err.count("\n") == 1
 
 
@@ -63,7 +66,7 @@ def test_strict_ends_at_the_first_bad_line(store: KeyValueStore, tmp_path: Path)
     source = written(tmp_path / "keys", b"a\nb\n\nc\n\n")
     with pytest.raises(BadLineError) as raised:
         load_keys(store, source, strict=True)
-    assert raised.value.message == f"'{source}', line 3: the line is empty"
+    assert raised.value.message == f"{quoted(str(source))}, line 3: the line is empty"
     assert raised.value.exit_code == 1
 
 
