@@ -22,12 +22,15 @@ COMPILED = (
     "core/hot_path.py",
     "core/cluster/replica.py",
     "core/cluster/reserved_versions.py",
+    "core/cluster/route.py",
     "core/cluster/routing.py",
-    "core/ring/murmur3.py",
+    "core/cluster/stripe_routes.py",
+    "core/murmur3.py",
     "core/ring/ring_view.py",
     "core/cluster/replication.py",
     "core/servers/memory_server.py",
     "core/servers/record_codec.py",
+    "core/servers/record_table.py",
     "core/servers/rocksdb_server.py",
 )
 # The compiler and the library its code calls fit each other.

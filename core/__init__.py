@@ -84,6 +84,7 @@ from core.ring import (
 )
 from core.servers.faults import FaultInjector, Faults
 from core.servers.memory_server import MemoryServer
+from core.servers.record_table import RecordTable
 from core.servers.rocksdb_server import RocksDBServer
 from core.servers.server import DurableServer, RangeSize, Server, ServerFactory
 from core.store import KeyValueStore
@@ -160,6 +161,7 @@ __all__ = [
     "Range",
     "RangeSize",
     "Record",
+    "RecordTable",
     "Recovery",
     "RecoveryFinished",
     "RecoveryPaused",

@@ -13,8 +13,9 @@ from typing import Any, Final, TypeVar, overload
 from core.cluster.expiry import SteadyTime
 from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
-from core.cluster.routing import SLOT_SHIFT, STRIPE_OF_SLOT_SHIFT, Route
+from core.cluster.shards import Shards
 from core.errors import ServerFailedError
+from core.murmur3 import COMPILED, murmur3_x86_32
 from core.native import i64, mypyc_attr
 from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
@@ -26,8 +27,9 @@ from core.record import (
     checked_value,
 )
 from core.ring.hashing import SEED, HashFunction, murmur3
-from core.ring.murmur3 import COMPILED, murmur3_x86_32
+from core.servers.record_table import KEYS_PER_BUCKET
 from core.stripe_lock import Lock
+from core.stripes import STRIPE_SHIFT
 
 Default = TypeVar("Default")
 
@@ -44,8 +46,7 @@ class HotPath:
 
     Args:
         hash_function: gives a key its position.
-        slots: the routes of all positions; see `RoutingTable`.
-        locks: the lock of each stripe.
+        shards: the servers, what leads to them, and the lock of each stripe.
         applying: not empty while a transaction is being applied.
         versions: gives each write its version.
         replication: writes where a route is not direct.
@@ -59,7 +60,9 @@ class HotPath:
         "_hashes_here",
         "_locks",
         "_replication",
-        "_slots",
+        "_routing",
+        "_shards",
+        "_stripes",
         "_time",
         "_versions",
         "_yield_point",
@@ -68,8 +71,7 @@ class HotPath:
     def __init__(
         self,
         hash_function: HashFunction,
-        slots: list[Route],
-        locks: tuple[Lock, ...],
+        shards: Shards,
         applying: list[None],
         versions: Iterator[int],
         replication: Replication,
@@ -79,8 +81,10 @@ class HotPath:
         self._hash = hash_function
         # Whether positions are worked out without calling `hash_function`.
         self._hashes_here: bool = COMPILED and hash_function is murmur3
-        self._slots = slots
-        self._locks = locks
+        self._shards = shards
+        self._routing = shards.routing
+        self._stripes = shards.routing.stripes
+        self._locks: tuple[Lock, ...] = shards.locks
         self._applying = applying
         self._versions = versions
         self._replication = replication
@@ -154,43 +158,7 @@ class HotPath:
             key = checked_key(key)
         if type(value) is not str or not _is_ascii(value) or len(value) > MAX_VALUE_BYTES:
             value = checked_value(value)
-        # A function is fetched before it is called: calling an attribute of a slot takes 30 ns
-        # longer where it is not compiled.
-        position: i64
-        try:
-            if self._hashes_here:
-                position = murmur3_x86_32(key.encode())
-            else:
-                hash_function = self._hash
-                position = hash_function(key.encode(), SEED, False)
-        except UnicodeEncodeError:
-            checked_key(key)
-            raise
-        slot = position >> SLOT_SHIFT
-        lock = self._locks[slot >> STRIPE_OF_SLOT_SHIFT]
-        lock.acquire()  # `with` takes twice as long
-        try:
-            route = self._slots[slot]
-            if route.parts is not None:
-                route = route.at(position)
-            if self._yield_point is not None:
-                self._yield_point("set.routed")
-            for version in self._versions:  # noqa: B007  half as long as calling next()
-                break
-            record = Record(value, version, NEVER_EXPIRES)
-            if route.direct:
-                # As `Replication.write_locked`, which a call more would take 80 ns to reach.
-                records = route.records
-                if key not in records:
-                    route.tally.keys += 1
-                records[key] = record
-                for records in route.others:
-                    records[key] = record
-                route.counters.writes += 1
-            else:
-                self._replication.write_new_locked(route, position, key, record)
-        finally:
-            lock.release()
+        _write(self, _position(self, key), key, value)
         return True
 
     @overload
@@ -220,31 +188,10 @@ class HotPath:
         # A key that is found was checked when it was stored, so only a miss checks all of it.
         if type(key) is not str:
             key = checked_key(key)
-        position: i64
-        try:
-            if self._hashes_here:
-                position = murmur3_x86_32(key.encode())
-            else:
-                hash_function = self._hash
-                position = hash_function(key.encode(), SEED, False)
-        except UnicodeEncodeError:
-            checked_key(key)
-            raise
-        route = self._slots[position >> SLOT_SHIFT]
-        if route.parts is not None:
-            route = route.at(position)
-        if self._yield_point is not None:
-            self._yield_point("get.routed")
-        record = (
-            route.records.get(key) if route.fetch is None else _fetched(route.fetch, position, key)
-        )
-        if record is None or self._applying:
-            found = self._read(key)
-            return default if found is None else found.value
-        if record.expires_at and self._time.expired(record):
-            return default
-        route.counters.reads += 1
-        return record.value
+        record = _read_directly(self, _position(self, key), key)
+        if record is None:
+            record = self._read(key)
+        return default if record is None else record.value
 
     def get_many(
         self, keys: Iterable[str], *, read_level: Level | str | None = None
@@ -261,14 +208,18 @@ class HotPath:
             QuorumError: fewer replicas of one answered than the level asks for.
             ServerUnavailableError: no replica of one answers that is known to be up to date.
         """
-        found: dict[str, Value] = {}
         # Any, so that compiled code lets a key of another type come as far as our own error.
         unchecked: Iterable[Any] = keys
-        for key in unchecked:
-            # The method of this class: compiled, it is called without being looked up.
-            value = HotPath.get(self, key, read_level=read_level)
-            if value is not None:
-                found[key] = value
+        found: dict[str, Value] = {}
+        for any_key in unchecked:
+            key: str = any_key if type(any_key) is str else checked_key(any_key)
+            record = None
+            if read_level is None:
+                record = _read_directly(self, _position(self, key), key)
+            if record is None:
+                record = self._read(key, read_level)
+            if record is not None and record.value is not None:
+                found[key] = record.value
         return found
 
     def set_many(
@@ -297,13 +248,24 @@ class HotPath:
         level = None if write_level is None else checked_level(write_level)
         keys: list[str] = []
         values: list[Value] = []
-        pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
-        for key, value in pairs:
-            keys.append(checked_key(key))
-            values.append(checked_value(value))
-        for number, key in enumerate(keys):
-            HotPath.set(self, key, values[number], write_level=level)
-        return len(keys)
+        if type(items) is dict:
+            plain: dict[Any, Any] = items  # compiled, its loop makes no tuple for each pair
+            for key, value in plain.items():
+                keys.append(checked_key(key))
+                values.append(checked_value(value))
+        else:
+            pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
+            for key, value in pairs:
+                keys.append(checked_key(key))
+                values.append(checked_value(value))
+        number = 0
+        for text in keys:
+            if level is None:
+                _write(self, _position(self, text), text, values[number])
+            else:
+                self._set_with_options(text, values[number], None, False, None, level)
+            number += 1
+        return number
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired."""
@@ -322,9 +284,84 @@ class HotPath:
         raise NotImplementedError
 
 
-def _fetched(fetch: Callable[[int, str], Record | None], position: int, key: str) -> Record | None:
-    """Return the record from a server on disk; None also where it fails: others are asked then."""
+def _position(path: HotPath, key: str) -> i64:
+    """Return the position of `key`, which may still be no key.
+
+    Raises:
+        InvalidKeyError: it has a lone surrogate.
+    """
     try:
-        return fetch(position, key)
-    except ServerFailedError:
+        if path._hashes_here:
+            return murmur3_x86_32(key.encode())
+        # Fetched before it is called: calling an attribute of a slot takes 30 ns longer where it is
+        # not compiled.
+        hash_function = path._hash
+        return hash_function(key.encode(), SEED, False)
+    except UnicodeEncodeError:
+        checked_key(key)
+        raise
+
+
+def _read_directly(path: HotPath, position: i64, key: str) -> Record | None:
+    """Return the record of `key` if it is found without a lock, and has not expired.
+
+    None says nothing: who gets it looks again under the lock.
+    """
+    route = path._stripes[position >> STRIPE_SHIFT].at(position)
+    if path._yield_point is not None:
+        path._yield_point("get.routed")
+    record: Record | None
+    if route.fetch is None:
+        record = route.records.bucket(position).get(key)
+    else:
+        try:
+            record = route.fetch(position, key)
+        except ServerFailedError:
+            return None  # others are asked
+    if record is None or path._applying or (record.expires_at and path._time.expired(record)):
         return None
+    route.counters.reads += 1
+    return record
+
+
+def _write(path: HotPath, position: i64, key: str, value: Value) -> None:
+    """Store a value under a key, both checked.
+
+    Raises:
+        NoServersError: the ring has no server.
+        QuorumError: fewer replicas acknowledged it than the level asks for.
+    """
+    stripe = position >> STRIPE_SHIFT
+    lock = path._locks[stripe]
+    overfull = False
+    lock.acquire()  # `with` takes twice as long
+    try:
+        route = path._stripes[stripe].at(position)
+        if path._yield_point is not None:
+            path._yield_point("set.routed")
+        for version in path._versions:  # noqa: B007  half as long as calling next()
+            break
+        record = Record(value, version, NEVER_EXPIRES)
+        if route.direct:
+            # As `Replication.write_locked`, which a call more would take 80 ns to reach.
+            bucket = route.records.bucket(position)
+            if path._yield_point is not None:
+                path._yield_point("set.bucket")
+            before = len(bucket)
+            bucket[key] = record
+            for records in route.others:
+                copies = records.bucket(position)
+                copies[key] = record
+                overfull = overfull or len(copies) > KEYS_PER_BUCKET
+            if len(bucket) != before:
+                path._routing.tally(stripe, route.owners).keys += 1
+                overfull = overfull or before >= KEYS_PER_BUCKET
+            else:
+                overfull = False
+            route.counters.writes += 1
+        else:
+            path._replication.write_new_locked(route, position, key, record)
+    finally:
+        lock.release()
+    if overfull:
+        path._shards.split_buckets(position)

@@ -4,18 +4,28 @@ They mean something to mypyc alone, which knows them while it compiles: compiled
 of mypy's is needed where the store runs.
 """
 
+from array import array
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from mypy_extensions import i64, mypyc_attr
+    from librt.strings import read_i32_le
+    from librt.vecs import vec
+    from mypy_extensions import i32, i64, mypyc_attr
 else:
     Decorated = TypeVar("Decorated")
-    i64 = int
+    i32 = i64 = int
+    # Numbers side by side, 4 bytes each: ``vec[i32]([1, 2])``.
+    vec = {i32: partial(array, "i")}
+
+    def read_i32_le(content: bytes, index: int) -> int:
+        """Return the number in the 4 bytes at `index`, least first."""
+        return int.from_bytes(content[index : index + 4], "little", signed=True)
 
     def mypyc_attr(**_traits: object) -> Callable[[Decorated], Decorated]:
         """Return what leaves a class as it is."""
         return lambda decorated: decorated
 
 
-__all__ = ["i64", "mypyc_attr"]
+__all__ = ["i32", "i64", "mypyc_attr", "read_i32_le", "vec"]

@@ -28,7 +28,7 @@ DIGEST_MASK: Final = (1 << 64) - 1
 
 
 @final
-@mypyc_attr(acyclic=True)
+@mypyc_attr(acyclic=True, free_list_len=1)
 class Record:
     """One version of one key: what servers store. Not to be changed after it was made.
 

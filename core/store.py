@@ -146,7 +146,6 @@ class KeyValueStore(HotPath):
         "_maintenance",
         "_membership",
         "_observing",
-        "_shards",
         "_storage",
         "_sync_disk",
         "_trouble_of_disk",
@@ -270,8 +269,7 @@ class KeyValueStore(HotPath):
             faults.on_crash(self._crash_if_open)
         super().__init__(
             hash_function,
-            self._shards.routing.slots,
-            self._shards.locks,
+            self._shards,
             self._committer.applying,
             versions,
             replication,
@@ -972,6 +970,7 @@ class KeyValueStore(HotPath):
             self._watch(key, expires_at)
             record = Record(value, next(self._versions), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
+        self._shards.split_buckets(position)
         return True
 
     def _set_expiry(self, key: str, expires_at: int, write_level: Level | str | None) -> bool:

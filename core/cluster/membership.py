@@ -376,7 +376,7 @@ class Membership:
             LastServerError: it is taken from the last server, which holds keys.
         """
         owners = view.servers
-        with self._shards.moving, self._shards.all_stripes():
+        with self._shards.moving, self._shards.stripes():
             keys = self._shards.routing.total_keys()
             if keys and not owners:
                 raise LastServerError(self.ring.view.servers[0], keys)

@@ -14,7 +14,7 @@ from enum import StrEnum
 from core.clock import Clock
 from core.cluster.plan import ChangeKind, Plan
 from core.cluster.range_mover import KEYS_PER_CHUNK, RangeMover
-from core.cluster.routing import Owners
+from core.cluster.route import Owners
 from core.errors import InvalidOptionError, MigrationFailedError
 from core.events import (
     Event,

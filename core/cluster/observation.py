@@ -10,7 +10,7 @@ from core.cluster.membership import Membership
 from core.cluster.migration import MigrationProgress
 from core.cluster.plan import ChangeKind, Plan, peak_to_average
 from core.cluster.replica import Replica
-from core.cluster.routing import Owners
+from core.cluster.route import Owners
 from core.cluster.shards import Shards
 from core.cluster.snapshot import (
     KeyPlacement,
@@ -151,7 +151,7 @@ def check_invariants(membership: Membership, shards: Shards) -> None:
     Raises:
         AssertionError: names what is broken, and where.
     """
-    with membership.changed, shards.moving, shards.all_stripes():
+    with membership.changed, shards.moving, shards.stripes():
         membership.ring.check_invariants()
         _check_routing(membership, shards)
         # Where no server holds anything and nothing is counted, there is nothing to compare.

@@ -151,7 +151,7 @@ def look(
         shards.replicas[server_id].down = not is_made(path)
     ring.restore(topology.weights, topology.epoch)
     before, replicas = ring.view, shards.replication_factor
-    with shards.all_stripes():
+    with shards.stripes():
         shards.routing.follow(before, replicas)
         if change is not None:
             after = after_of(ring, change)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 from core.cluster.persistence import Persistence
 from core.cluster.replica import Replica
 from core.cluster.replication import Replication
-from core.cluster.routing import Owners, Segment
+from core.cluster.route import Owners, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import CorruptRecordError, ServerFailedError, ServerUnavailableError
 from core.record import Entry
@@ -120,6 +120,7 @@ class RangeMover:
                 if server_id not in new:
                     error = self._discard(server_id, low, high) or error
             self._yield_point("move.discarded")
+        self._shards.split_buckets_between(low, high)
         return MovedChunk(high, len(entries) * len(targets), error)
 
     def _is_empty(self, old: Owners, new: Owners, stripe: int) -> bool:

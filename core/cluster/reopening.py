@@ -18,7 +18,7 @@ from core.cluster.membership import Membership, after_of
 from core.cluster.persistence import OnDisk, restore_tallies
 from core.cluster.plan import ChangeKind
 from core.cluster.replication import Replication
-from core.cluster.routing import Segment
+from core.cluster.route import Segment
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
 from core.errors import CorruptRecordError, DataDirectoryError
@@ -113,7 +113,7 @@ def _restore_routes(
     moved: Sequence[tuple[int, int]],
 ) -> None:
     before, replicas = ring.view, shards.replication_factor
-    with shards.all_stripes():
+    with shards.stripes():
         shards.routing.follow(before, replicas)
         if change is None:
             return

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from core.native import mypyc_attr
 from core.record import Entry, Record
 from core.servers.server import DurableServer, Server
 
@@ -19,6 +20,7 @@ Put = Callable[[int, str, Record], int]
 HINTS_KEPT = 10_000
 
 
+@mypyc_attr(acyclic=True)
 class OperationCounters:
     """How many operations a server has served.
 

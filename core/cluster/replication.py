@@ -20,7 +20,7 @@ from typing import NamedTuple
 from core.cluster.few_servers import warn_of_few_servers
 from core.cluster.levels import Level
 from core.cluster.replica import Replica
-from core.cluster.routing import Owners, Route, Segment
+from core.cluster.route import Owners, Route, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import (
     CorruptRecordError,
@@ -154,8 +154,8 @@ class Replication:
             if not reached:
                 first = change
         else:
-            if first:  # else the tally need not come into the processor's cache
-                route.tally.keys += first
+            if first:
+                self._count_locked(route, position, first)
         route.counters.writes += 1
 
     def remove_expired_locked(self, entry: Entry, version: int) -> None:
@@ -179,24 +179,30 @@ class Replication:
                 continue
         if len(changes) < len(route.replicas):
             self._leave_hints_locked(route, gone, changes, dropped=drops)
-        route.tally.keys += min(changes.values(), default=0)
+        self._count_locked(route, entry.position, min(changes.values(), default=0))
         if len(changes) < len(current):
             self._shards.routing.refresh(stripe)
             self._wake()
 
     def _write_directly_locked(self, route: Route, entry: Entry) -> None:
         """Write through a route whose owners are all current: no tombstone is needed."""
-        key, record = entry.key, entry.record
-        copies = (route.records, *route.others)
-        if record.value is None:
-            found = None
-            for records in copies:
-                found = records.pop(key, None)
-            route.tally.keys -= found is not None
-            return
-        route.tally.keys += key not in route.records
-        for records in copies:
-            records[key] = record
+        position, key, record = entry
+        change = 0
+        for number, records in enumerate((route.records, *route.others)):
+            bucket = records.bucket(position)
+            before = len(bucket)
+            if record.value is None:
+                bucket.pop(key, None)
+            else:
+                bucket[key] = record
+            if not number:
+                change = len(bucket) - before
+        if change:
+            self._count_locked(route, position, change)
+
+    def _count_locked(self, route: Route, position: int, change: int) -> None:
+        """Count keys that came or went at a position of this route."""
+        self._shards.routing.tally(stripe_of(position), route.owners).keys += change
 
     def _write_to_all_locked(self, route: Route, entry: Entry, level: Level, *, owed: bool) -> None:
         """Write a value where all owners are current: a third of the time of looking at each."""
@@ -213,7 +219,8 @@ class Replication:
             reached += 1
             self._yield_point("write.copied")
         if failure is None:
-            route.tally.keys += first
+            if first:
+                self._count_locked(route, entry.position, first)
             return
         changes = {replica.server_id: first for replica in route.replicas[:reached]}
         failures = {route.replicas[reached].server_id: failure}
@@ -264,7 +271,8 @@ class Replication:
         # Only one that was current knows what was there before. Too low a count could let a stripe
         # be taken for empty.
         known = [change for server_id, change in changes.items() if server_id in current]
-        route.tally.keys += known[0] if known else entry.record.value is not None
+        change = known[0] if known else int(entry.record.value is not None)
+        self._count_locked(route, entry.position, change)
         missed = len(self._shards.current(route.owners, stripe)) < len(current)
         # One that crashes at this moment has its routes made anew stripe by stripe.
         crashing = route.reader is not None and not route.reader.current(stripe)
@@ -538,7 +546,9 @@ class Replication:
             replica = self._shards.replicas.get(server_id)
             if replica is None:
                 return CaughtUp(0, 0, 0)
-            return self.catch_up_locked(replica, stripe)
+            caught_up = self.catch_up_locked(replica, stripe)
+        self._shards.split_buckets_between(stripe << STRIPE_SHIFT, last_position_of(stripe))
+        return caught_up
 
     def catch_up_locked(self, replica: Replica, stripe: int) -> CaughtUp:
         """As `catch_up`, with the stripe's lock held."""

@@ -100,6 +100,8 @@ class Committer:
                 self._apply_locked(writes, positions)
             finally:
                 self.applying.pop()
+        for key in writes:
+            self._shards.split_buckets(positions[key])
 
     @contextmanager
     def _held(self, stripes: set[int]) -> Iterator[None]:

@@ -9,8 +9,8 @@ from typing import Final
 
 import mmh3
 
+from core.murmur3 import COMPILED, murmur3_of_text
 from core.record import checked_key
-from core.ring.murmur3 import COMPILED, murmur3_of_text
 
 # Called as (bytes, seed, signed). The shape is that of mmh3.hash, so that the function of the C
 # extension is called directly: a Python wrapper around it would double the price of a lookup.

@@ -12,10 +12,10 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Self, TypeVar, overload
 
 from core.errors import InvalidOptionError, NoServersError
+from core.murmur3 import COMPILED, murmur3_x86_32
 from core.native import i64
 from core.record import checked_key
 from core.ring.hashing import SEED, HashFunction, murmur3
-from core.ring.murmur3 import COMPILED, murmur3_x86_32
 from core.ring.ring_range import Range
 from core.stripes import LAST_POSITION, POSITION_BITS, POSITIONS
 

@@ -12,6 +12,7 @@ from core.clock import Clock, SystemClock
 from core.errors import InvalidOptionError, ServerUnavailableError
 from core.options import checked_count
 from core.record import Entry, Record
+from core.servers.record_table import RecordTable
 from core.servers.server import DurableServer, RangeSize, Server
 
 MAX_SLOW_SECONDS = 60.0
@@ -165,11 +166,10 @@ class FaultyServer:
         """The id that the ring knows this server by."""
         return self._server.server_id
 
-    def records(self, stripe: int) -> dict[str, Record] | None:
-        """Return the live records of `stripe`; None while a call may fail."""
-        if self._injector.faults_of(self.server_id).none:
-            return self._server.records(stripe)
-        return None
+    @property
+    def records(self) -> RecordTable | None:
+        """The live records; None while a call may fail."""
+        return self._server.records if self._injector.faults_of(self.server_id).none else None
 
     def get(self, position: int, key: str) -> Record | None:
         """Return the record of `key`, or None."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 from core.record import Entry, Record
+from core.servers.record_table import RecordTable
 
 
 class RangeSize(NamedTuple):
@@ -29,11 +30,12 @@ class Server(Protocol):
         """The id that the ring knows this server by."""
         ...
 
-    def records(self, stripe: int) -> dict[str, Record] | None:
-        """Return the live records of `stripe`, to be read and written directly.
+    @property
+    def records(self) -> RecordTable | None:
+        """The live records, to be read and written directly; the same object each time.
 
-        The same object each time. None where a call may fail, so that every read has to go through
-        `get` and every write through `apply`.
+        None where a call may fail, so that every read has to go through `get` and every write
+        through `apply`.
         """
         ...
 

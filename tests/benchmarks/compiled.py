@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.ring.murmur3 import COMPILED
+from core.murmur3 import COMPILED
 from tests.benchmarks.measure import Figure
 
 ROOT = Path(__file__).parents[2]

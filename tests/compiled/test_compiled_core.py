@@ -66,10 +66,13 @@ MODULES = (
     "core.cluster.replication",
     "core.cluster.routing",
     "core.record",
-    "core.ring.murmur3",
+    "core.murmur3",
     "core.ring.ring_view",
     "core.servers.memory_server",
+    "core.cluster.route",
+    "core.cluster.stripe_routes",
     "core.servers.record_codec",
+    "core.servers.record_table",
     "core.servers.rocksdb_server",
 )
 

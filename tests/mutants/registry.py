@@ -83,7 +83,7 @@ MUTANTS = (
         "a write falls between the copy of its range and the flip, and is lost",
         "stress",
         catching.stress(20),
-        "store:KeyValueStore.set",
+        "hot_path:_write",
         (("lock.acquire()  #", "#"), ("lock.release()", "pass")),
     ),
     Mutant(
@@ -92,7 +92,7 @@ MUTANTS = (
         "stress",
         catching.stress(20),
         "store:KeyValueStore.get",
-        (("found = self._read(key)\n", "found = None if record is None else record\n"),),
+        (("record = self._read(key)\n", "pass\n"),),
     ),
     simulated(
         "flip before the copy",
@@ -163,8 +163,8 @@ MUTANTS = (
         catching.single(
             test_transactions.test_a_plain_reader_never_sees_half_of_a_commit, 1, times=30
         ),
-        "store:KeyValueStore.get",
-        (("if record is None or self._applying:", "if record is None:"),),
+        "hot_path:_read_directly",
+        (("or path._applying ", ""),),
     ),
     simulated(
         "an expiry is forgotten on a move",
@@ -238,7 +238,7 @@ MUTANTS = (
             MemoryServer("alpha", position_of)
         ),
         "servers.memory_server:MemoryServer.apply",
-        (("if newest >= entry.record.version:", "if False:"),),
+        (("if newest >= record.version:", "if False:"),),
     ),
     simulated(
         "routes are not made anew after a miss",

@@ -11,7 +11,8 @@ import sys
 from types import ModuleType
 
 _STRIPE_BITS = 4
-_SLOT_BITS = 7
+# So few that buckets are split all the time.
+_KEYS_PER_BUCKET = 2
 
 
 def load_coarse_core() -> ModuleType:
@@ -48,12 +49,7 @@ def _cut_coarsely() -> None:
         STRIPE_SHIFT=bits - _STRIPE_BITS,
         POSITIONS_PER_STRIPE=1 << bits - _STRIPE_BITS,
     )
-    _replace(
-        importlib.import_module("core.cluster.routing"),
-        SLOT_SHIFT=bits - _SLOT_BITS,
-        _SLOTS=1 << _SLOT_BITS,
-        STRIPE_OF_SLOT_SHIFT=_SLOT_BITS - _STRIPE_BITS,
-    )
+    _replace(importlib.import_module("core.servers.record_table"), KEYS_PER_BUCKET=_KEYS_PER_BUCKET)
 
 
 def _replace(module: ModuleType, **constants: int) -> None:

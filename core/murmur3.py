@@ -9,7 +9,7 @@ Source: MurmurHash3 by Austin Appleby, public domain (smhasher, MurmurHash3.cpp,
 
 from typing import Final
 
-from core.native import i64
+from core.native import i64, read_i32_le
 
 COMPILED: Final[bool] = not __file__.endswith((".py", ".pyc"))
 
@@ -32,13 +32,7 @@ def murmur3_x86_32(data: bytes) -> i64:
     place: i64 = 0
     whole_blocks: i64 = size & -4
     while place < whole_blocks:
-        block = (
-            i64(data[place])
-            | i64(data[place + 1]) << 8
-            | i64(data[place + 2]) << 16
-            | i64(data[place + 3]) << 24
-        )
-        state ^= _mixed(block)
+        state ^= _mixed(i64(read_i32_le(data, place)) & _MASK)
         state = ((state << 13) | (state >> 19)) & _MASK
         state = (state * 5 + _STATE_ADDEND) & _MASK
         place += 4

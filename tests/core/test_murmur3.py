@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import HashRing, KeyValueStore
-from core.ring.murmur3 import murmur3_x86_32
+from core.murmur3 import murmur3_x86_32
 
 
 @given(st.binary(max_size=100))

@@ -1,0 +1,159 @@
+"""The live records of a server in memory, in buckets of a bounded size.
+
+A bucket is a dict of the keys whose positions lie in one span of the ring. A bucket that became too
+full is split in the middle of its span. So a range is listed without looking at more than a bucket
+beside it, no dict is ever so large that growing it holds anybody up, and a server has as many dicts
+as its keys need, be it one of a thousand servers or one of ten. This is extendible hashing (Fagin
+et al., 1979), by the position on the ring.
+
+One dict for each of 1,024 stripes lost: of a million keys a dict had a thousand, of a thousand
+servers' dicts each had one, and a `get` of such a ring took four times as long as of a ring of ten.
+"""
+
+from collections.abc import Callable
+from typing import Final, final
+
+from core.murmur3 import COMPILED, murmur3_of_text, murmur3_x86_32
+from core.native import i64, mypyc_attr
+from core.record import Entry, Record
+from core.stripes import POSITION_BITS, POSITIONS
+
+# A dict of 683 keys has to grow: a bucket is split instead. Its keys are listed in 50 us.
+KEYS_PER_BUCKET: Final = 682
+# 65,536 buckets at most: 40 million keys. Beyond that, buckets grow.
+_MAX_BUCKETS: Final = 1 << 16
+
+Bucket = dict[str, Record]
+
+
+# The lowest and the highest position of what a bucket holds.
+Span = tuple[int, int]
+
+
+@final
+@mypyc_attr(acyclic=True)
+class RecordTable:
+    """The records of one server.
+
+    Thread safety: a bucket is read and written by one dict operation at a time, which CPython does
+    atomically, and by writers with the stripe's lock held. `split` is called with the locks of all
+    stripes of the span; who reads meanwhile without a lock may miss what is there, and looks again
+    under the lock. Who was just given a bucket finds in it what was true then: a bucket that was
+    split stays as it was, for whoever still has it.
+
+    Always true: a record is in the bucket of its position, and nowhere else. `buckets` has a power
+    of two of items, and a bucket is in a power of two of neighbouring items, which begin at a
+    multiple of their number.
+
+    Args:
+        position_of: gives a key its position on the ring.
+
+    Attributes:
+        buckets: the bucket of each of as many equal parts of the ring.
+    """
+
+    __slots__ = ("_hashes_here", "_only", "_position_of", "buckets")
+
+    def __init__(self, position_of: Callable[[str], int]) -> None:
+        self._only: Bucket | None = {}
+        self.buckets: tuple[Bucket, ...] = (self._only,)
+        self._position_of = position_of
+        # Whether positions are worked out without calling `position_of`.
+        self._hashes_here: bool = COMPILED and position_of is murmur3_of_text
+
+    def bucket(self, position: i64) -> Bucket:
+        """Return the bucket of `position`. O(1)."""
+        only = self._only
+        if only is not None:
+            return only
+        buckets = self.buckets
+        return buckets[position * len(buckets) >> POSITION_BITS]
+
+    def position_of(self, key: str) -> i64:
+        """Return the position of `key`. O(characters)."""
+        if self._hashes_here:
+            return murmur3_x86_32(key.encode())
+        position: i64 = self._position_of(key)
+        return position
+
+    def between(self, low: int, high: int) -> list[tuple[Span, Bucket]]:
+        """Return the buckets that may hold positions `low` to `high`, in order, with their spans.
+
+        O(buckets there).
+        """
+        found: list[tuple[Span, Bucket]] = []
+        while low <= high:
+            span = self.span(low)
+            found.append((span, self.bucket(low)))
+            low = span[1] + 1
+        return found
+
+    def entries(self, bucket: Bucket, low: int, high: int) -> list[Entry]:
+        """Return the entries of a bucket at positions `low` to `high`, in any order. O(bucket)."""
+        found: list[Entry] = []
+        first: i64 = low
+        last: i64 = high
+        # A copy, which is made at one moment: others write to the rest of the bucket meanwhile.
+        for key, record in bucket.copy().items():
+            position = self.position_of(key)
+            if first <= position <= last:
+                found.append(Entry(position, key, record))
+        return found
+
+    def span(self, position: int) -> Span:
+        """Return the positions whose records the bucket of `position` holds. O(log buckets)."""
+        buckets = self.buckets
+        first = position * len(buckets) >> POSITION_BITS
+        bucket, items = buckets[first], 1
+        while items < len(buckets) and buckets[first ^ items] is bucket:
+            first &= ~items
+            items *= 2
+        size = POSITIONS // len(buckets)
+        return first * size, (first + items) * size - 1
+
+    def overfull(self, position: int) -> Span | None:
+        """Return the span of the bucket of `position` if it is to be split. O(1) if it is not."""
+        if len(self.bucket(position)) <= KEYS_PER_BUCKET:
+            return None
+        low, high = self.span(position)
+        return (low, high) if high - low >= POSITIONS // _MAX_BUCKETS else None
+
+    def split(self, position: int) -> None:
+        """Split the bucket of `position` in the middle of its span, if it is overfull.
+
+        Called with the locks of the stripes of the span held. O(bucket + items of `buckets`).
+        """
+        span = self.overfull(position)
+        if span is None:
+            return
+        low, high = span
+        lower: Bucket = {}
+        upper: Bucket = {}
+        half: i64 = low + (high - low) // 2
+        for key, record in self.bucket(position).items():
+            (lower if self.position_of(key) <= half else upper)[key] = record
+        buckets = list(self.buckets)
+        if high - low < POSITIONS // len(buckets):
+            buckets = [bucket for bucket in buckets for _ in range(2)]
+        size = POSITIONS // len(buckets)
+        first, end = low // size, (high + 1) // size
+        middle = (first + end) // 2
+        buckets[first:end] = [lower] * (middle - first) + [upper] * (end - middle)
+        self.buckets = tuple(buckets)
+        self._only = None
+
+    def count(self) -> int:
+        """Return how many records there are. O(buckets)."""
+        return sum(len(bucket) for _, bucket in self.between(0, POSITIONS - 1))
+
+    def check_invariants(self) -> None:
+        """Assert what is always true of the buckets; for tests."""
+        buckets = self.buckets
+        assert len(buckets).bit_count() == 1, f"{len(buckets)} buckets"
+        seen: set[int] = set()
+        for span, bucket in self.between(0, POSITIONS - 1):
+            assert id(bucket) not in seen, f"the bucket of {span} is in two places"
+            seen.add(id(bucket))
+            for key in bucket:
+                assert span[0] <= self.position_of(key) <= span[1], f"{key!r} is not in {span}"
+        assert seen == set(map(id, buckets)), "a bucket has no span"
