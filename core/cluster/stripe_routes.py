@@ -60,13 +60,13 @@ class StripeRoutes:
         share of its ranges: of 150 it is three or four off.
         """
         ranges = self._ranges
-        place = position - self._low
-        at = (place * len(ranges) >> STRIPE_SHIFT) & -_NUMBERS_PER_RANGE
-        while place > i64(ranges[at]):
+        place = i32(position - self._low)
+        at = ((position - self._low) * len(ranges) >> STRIPE_SHIFT) & -_NUMBERS_PER_RANGE
+        while place > ranges[at]:
             at += _NUMBERS_PER_RANGE
-        while at > 0 and place <= i64(ranges[at - _NUMBERS_PER_RANGE]):
+        while at > 0 and place <= ranges[at - _NUMBERS_PER_RANGE]:
             at -= _NUMBERS_PER_RANGE
-        number = i64(ranges[at + 1])
+        number = ranges[at + 1]
         return self._listed[number] if number >= 0 else self._unlisted[-number - 1]
 
     @property
