@@ -1,6 +1,7 @@
 """A server that keeps its records in this process's memory: the default."""
 
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 
 from core.native import i64
 from core.record import (
@@ -81,7 +82,7 @@ class MemoryServer:
         found: list[Entry] = []
         for _, bucket in self._records.between(low, high):
             if bucket:
-                found += sorted(self._records.entries(bucket, low, high), key=_place)
+                found += _in_order(self._records.entries(bucket, low, high))
             if limit is not None and len(found) >= limit:
                 return found[:limit]
         return found
@@ -110,18 +111,20 @@ class MemoryServer:
     def digest(self, low: int, high: int) -> int:
         """Return a digest of keys, versions and expiries. O(k), as `scan`."""
         total = 0
-        for _, bucket in self._records.between(low, high):
-            for _, key, record in self._records.entries(bucket, low, high):
-                total += digest_of(key, record)
+        for span, bucket in self._records.between(low, high):
+            for key in self._records.keys(span, bucket, low, high):
+                total += digest_of(key, bucket[key])
         return total & DIGEST_MASK
 
     def measure(self, low: int, high: int) -> RangeSize:
         """Return how many keys and bytes lie at positions `low` to `high`. O(k), as `scan`."""
         keys = size = 0
-        for _, bucket in self._records.between(low, high):
-            for _, key, record in self._records.entries(bucket, low, high):
-                keys += 1
-                size += size_in_bytes(key, record.value)
+        for span, bucket in self._records.between(low, high):
+            for key in self._records.keys(span, bucket, low, high):
+                record = bucket.get(key)  # a plan measures while others write
+                if record is not None:
+                    keys += 1
+                    size += size_in_bytes(key, record.value)
         return RangeSize(keys, size)
 
     def discard(self, low: int, high: int) -> int:
@@ -130,14 +133,11 @@ class MemoryServer:
             for position, key, _ in self.removals(low, high):
                 del self._tombstones[stripe_of(position)][key]
         discarded = 0
-        for (first, last), bucket in self._records.between(low, high):
-            if low <= first and last <= high:
-                discarded += len(bucket)
-                bucket.clear()
-                continue
-            for _, key, _ in self._records.entries(bucket, low, high):
+        for span, bucket in self._records.between(low, high):
+            keys = self._records.keys(span, bucket, low, high)
+            discarded += len(keys)
+            for key in keys:
                 del bucket[key]
-                discarded += 1
         return discarded
 
     def count(self) -> int:
@@ -148,5 +148,18 @@ class MemoryServer:
         """Nothing is held open."""
 
 
-def _place(entry: Entry) -> tuple[int, str]:
-    return entry.position, entry.key
+def _in_order(entries: list[Entry]) -> list[Entry]:
+    """Return entries in order of position, then key.
+
+    By position first, because hardly any two are at one: comparing pairs takes three times as long.
+    """
+    entries.sort(key=_position)
+    for number in range(1, len(entries)):
+        if entries[number].position == entries[number - 1].position:
+            entries.sort(key=_place)
+            break
+    return entries
+
+
+_position = itemgetter(0)
+_place = itemgetter(0, 1)

@@ -88,16 +88,36 @@ class RecordTable:
             low = span[1] + 1
         return found
 
+    def keys(self, span: Span, bucket: Bucket, low: int, high: int) -> list[str]:
+        """Return the keys of a bucket at positions `low` to `high`, in any order. O(bucket).
+
+        Others may write to the rest of the bucket meanwhile.
+
+        Args:
+            span: the bucket's span.
+            bucket: the bucket.
+            low: the lowest position.
+            high: the highest position.
+        """
+        keys = list(bucket)  # at one moment
+        if low <= span[0] and span[1] <= high:
+            return keys
+        first: i64 = low
+        last: i64 = high
+        return [key for key in keys if first <= self.position_of(key) <= last]
+
     def entries(self, bucket: Bucket, low: int, high: int) -> list[Entry]:
-        """Return the entries of a bucket at positions `low` to `high`, in any order. O(bucket)."""
+        """Return the entries of a bucket at positions `low` to `high`, in any order. As `keys`."""
         found: list[Entry] = []
         first: i64 = low
         last: i64 = high
-        # A copy, which is made at one moment: others write to the rest of the bucket meanwhile.
-        for key, record in bucket.copy().items():
+        # Only what is looked for is touched: a copy of the bucket would count all of its records.
+        for key in list(bucket):
             position = self.position_of(key)
             if first <= position <= last:
-                found.append(Entry(position, key, record))
+                record = bucket.get(key)
+                if record is not None:
+                    found.append(Entry(position, key, record))
         return found
 
     def span(self, position: int) -> Span:
