@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 else:
     Decorated = TypeVar("Decorated")
     i32 = i64 = int
-    # Numbers side by side, 4 bytes each: ``vec[i32]([1, 2])``.
-    vec = {i32: partial(array, "i")}
+    # Numbers side by side, in 4 or 8 bytes: ``vec[i32]([1, 2])``.
+    vec = {int: partial(array, "q")}
 
     def read_i32_le(content: bytes, index: int) -> int:
         """Return the number in the 4 bytes at `index`, least first."""
