@@ -701,9 +701,9 @@ class KeyValueStore(HotPath):
             if limit is not None and len(found) >= limit:
                 break
             found += [
-                key
-                for _, key, record in self._replication.entries_of_stripe(stripe)
-                if key.startswith(prefix) and not self._time.expired(record)
+                entry.key
+                for entry in self._replication.entries_of_stripe(stripe)
+                if entry.key.startswith(prefix) and not self._time.expired(entry.record)
             ]
         return found if limit is None else found[:limit]
 
@@ -727,7 +727,8 @@ class KeyValueStore(HotPath):
     def _items(self, prefix: str) -> Iterator[Item]:
         corrupt: list[CorruptRecordError] = []
         for stripe in range(STRIPES):
-            for _, key, record in self._replication.entries_of_stripe(stripe, corrupt=corrupt):
+            for entry in self._replication.entries_of_stripe(stripe, corrupt=corrupt):
+                key, record = entry.key, entry.record
                 value, expires_at = record.value, record.expires_at
                 if value is None or not key.startswith(prefix) or self._time.expired(record):
                     continue
@@ -762,7 +763,7 @@ class KeyValueStore(HotPath):
                 value = entry.record.value
                 if value is None or self._time.expired(entry.record):
                     continue
-                late = step == 0 and entry[:2] < start
+                late = step == 0 and entry.place < start
                 (before_start if late else found).append((entry.key, value))
         return (found + before_start)[:count]
 

@@ -151,7 +151,8 @@ class _Doctor:
                 self._unreachable.setdefault(server_id, str(error))
                 continue
             current.add(server_id)
-            for position, key, record in entries:
+            for entry in entries:
+                position, key, record = entry.position, entry.key, entry.record
                 if not self._is_leftover(server_id, position):
                     copies.setdefault((position, key), {})[server_id] = record
             for position, key in damaged:

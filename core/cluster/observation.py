@@ -264,7 +264,8 @@ def _check_records(server_id: str, shards: Shards) -> set[int]:
     assert entries == sorted(entries), f"{server_id} does not list its entries in order"
     assert count == len(entries), f"{server_id} counts {count} keys and lists {len(entries)}"
     spans = [(low, high) for name, low, high in shards.leftovers if name == server_id]
-    for position, key, record in entries:
+    for entry in entries:
+        position, key, record = entry.position, entry.key, entry.record
         assert position == shards.position_of(key), f"{key!r} on {server_id} has a wrong position"
         assert 0 <= stripe_of(position) < STRIPES, f"{key!r} on {server_id} is in no stripe"
         if any(low <= position <= high for low, high in spans):

@@ -168,7 +168,7 @@ class Replication:
         """
         stripe = stripe_of(entry.position)
         route = self._shards.routing.at(entry.position)
-        gone = entry._replace(record=Record(None, version, NEVER_EXPIRES))
+        gone = entry.with_record(Record(None, version, NEVER_EXPIRES))
         current = [replica for replica in route.replicas if replica.current(stripe)]
         drops = self._drops(gone, len(current) == len(route.replicas))
         changes: dict[str, int] = {}
@@ -186,7 +186,7 @@ class Replication:
 
     def _write_directly_locked(self, route: Route, entry: Entry) -> None:
         """Write through a route whose owners are all current: no tombstone is needed."""
-        position, key, record = entry
+        position, key, record = entry.position, entry.key, entry.record
         change = 0
         for number, records in enumerate((route.records, *route.others)):
             bucket = records.bucket(position)
@@ -493,7 +493,7 @@ class Replication:
         damaged: dict[tuple[int, str], Replica] = {}
         for replica in self._shards.current(owners, stripe_of(low)):
             with suppress(ServerFailedError):
-                sound.update((entry[:2], entry) for entry in replica.server.scan(low, high))
+                sound.update((entry.place, entry) for entry in replica.server.scan(low, high))
                 if replica.durable is not None:
                     found = replica.durable.corrupt_keys(low, high)
                     damaged.update(dict.fromkeys(found, replica))

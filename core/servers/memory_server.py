@@ -1,7 +1,7 @@
 """A server that keeps its records in this process's memory: the default."""
 
 from collections.abc import Callable, Sequence
-from operator import itemgetter
+from operator import attrgetter
 
 from core.native import i64
 from core.record import (
@@ -52,7 +52,7 @@ class MemoryServer:
 
     def apply(self, entry: Entry) -> int | None:
         """Store a record unless one as new is there; return the change in keys. O(1)."""
-        position, key, record = entry
+        position, key, record = entry.position, entry.key, entry.record
         bucket = self._records.bucket(position)
         current = bucket.get(key)
         tombstones = self._tombstones.get(stripe_of(position)) if self._tombstones else None
@@ -130,8 +130,8 @@ class MemoryServer:
     def discard(self, low: int, high: int) -> int:
         """Forget all records and tombstones at positions `low` to `high`. O(k), as `scan`."""
         if self._tombstones:
-            for position, key, _ in self.removals(low, high):
-                del self._tombstones[stripe_of(position)][key]
+            for entry in self.removals(low, high):
+                del self._tombstones[stripe_of(entry.position)][entry.key]
         discarded = 0
         for span, bucket in self._records.between(low, high):
             keys = self._records.keys(span, bucket, low, high)
@@ -156,10 +156,9 @@ def _in_order(entries: list[Entry]) -> list[Entry]:
     entries.sort(key=_position)
     for number in range(1, len(entries)):
         if entries[number].position == entries[number - 1].position:
-            entries.sort(key=_place)
+            entries.sort()
             break
     return entries
 
 
-_position = itemgetter(0)
-_place = itemgetter(0, 1)
+_position = attrgetter("position")

@@ -58,20 +58,20 @@ class ObservedServer(RocksDBServer):
         entries = self._own_entries(low, high, None if self._others else limit)
         if not self._others:
             return entries
-        newest = {entry[:2]: entry for entry in entries}
+        newest = {entry.place: entry for entry in entries}
         for other in self._others:
             for entry in other._own_entries(low, high, None):
-                known = newest.get(entry[:2])
+                known = newest.get(entry.place)
                 if known is None or known.record.version < entry.record.version:
-                    newest[entry[:2]] = entry
-        return sorted(newest.values(), key=lambda entry: entry[:2])[:limit]
+                    newest[entry.place] = entry
+        return sorted(newest.values())[:limit]
 
     def sound_scan(self, low: int, high: int, limit: int | None = None) -> list[Entry]:
         """Return the entries at positions `low` to `high`, none left out."""
         entries = self.scan(low, high, limit)
         if limit is not None and len(entries) >= limit:
             high = entries[-1].position
-        found = {entry[:2] for entry in entries}
+        found = {entry.place for entry in entries}
         for position, key in self.corrupt_keys(low, high):
             if (position, key) not in found:
                 self.get(position, key)  # says what is wrong; not if it is a tombstone

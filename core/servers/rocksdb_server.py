@@ -597,7 +597,7 @@ class RocksDBServer:
 
     def _apply_locked(self, disk_key: bytes, entry: Entry) -> int | None:
         """Store a record in the usual way, one `put`, or as `_plan_locked` says."""
-        position, key, record = entry
+        position, key, record = entry.position, entry.key, entry.record
         value, version, expires_at = record.value, record.version, record.expires_at
         change = 0
         newest: int | None = None

@@ -10,13 +10,28 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
-from tests.benchmarks import durable, join, operations, screen
+from tests.benchmarks import (
+    durable,
+    growth,
+    join,
+    lookup,
+    memory,
+    operations,
+    peers,
+    screen,
+    servers,
+)
 from tests.benchmarks.compiled import core_is_compiled
 from tests.benchmarks.measure import Figure
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
+    "lookup": lookup.figures,
     "operations": operations.figures,
+    "memory": memory.figures,
+    "servers": servers.figures,
     "join": join.figures,
+    "growth": growth.figures,
+    "peers": peers.figures,
     "screen": screen.figures,
     "durable": durable.figures,
 }

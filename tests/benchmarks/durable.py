@@ -19,8 +19,8 @@ import rocksdict
 from core import KeyValueStore
 from core.servers import rocksdb_database
 from core.servers.rocksdb_server import SyncMode
-from tests.benchmarks.measure import Figure, at_least, at_most, interleaved
-from tests.benchmarks.operations import VALUE, random_keys
+from tests.benchmarks.keys import VALUE, random_keys
+from tests.benchmarks.measure import Figure, at_least, at_most, interleaved, resident_bytes
 
 SERVERS = ("alpha", "bravo", "charlie", "delta")
 KEYS = 50_000
@@ -218,20 +218,14 @@ def _memory_figures(path: Path) -> Iterator[Figure]:
 
 def _write_and_read(path: Path, count: int) -> None:
     """Print how much memory it takes to write and read this many keys, in MiB."""
-    before = _resident_bytes()
+    before = resident_bytes()
     store = new_store(path)
     for number in range(count):
         store.set(f"user:{number:015d}", VALUE)
     for number in range(count):
         store.get(f"user:{number:015d}")
-    sys.stdout.write(f"{(_resident_bytes() - before) / 2**20:.1f}\n")
+    sys.stdout.write(f"{(resident_bytes() - before) / 2**20:.1f}\n")
     store.close()
-
-
-def _resident_bytes() -> int:
-    with open("/proc/self/status", encoding="utf-8") as lines:
-        kib = next(line for line in lines if line.startswith("VmRSS")).split()[1]
-    return int(kib) * 1_024
 
 
 def _in_threads(count: int, run: Callable[[], None]) -> None:

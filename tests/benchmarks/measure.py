@@ -63,3 +63,10 @@ def interleaved(
     finally:
         gc.enable()
     return {name: statistics.median(measured) for name, measured in seconds.items()}
+
+
+def resident_bytes() -> int:
+    """Return how much memory the process has."""
+    with open("/proc/self/status", encoding="utf-8") as lines:
+        kib = next(line for line in lines if line.startswith("VmRSS")).split()[1]
+    return int(kib) * 1_024

@@ -172,7 +172,7 @@ MUTANTS = (
         "cluster.range_mover:RangeMover._chunk",
         (
             "return part.high, entries\n",
-            "return part.high, [entry._replace(record=type(entry.record)(entry.record.value, "
+            "return part.high, [entry.with_record(type(entry.record)(entry.record.value, "
             "entry.record.version, 0)) for entry in entries]\n",
         ),
     ),

@@ -60,18 +60,18 @@ class ServerContract(ABC):
         assert server.count() == 1
 
     def test_a_write_says_by_how_much_the_keys_changed(self, server: Server) -> None:
-        gone = entry("key")._replace(record=Record(None, 4, NEVER_EXPIRES))
+        gone = entry("key").with_record(Record(None, 4, NEVER_EXPIRES))
         assert server.apply(entry("key", "first", 1)) == 1
         assert server.apply(entry("key", "second", 2)) == 0
         assert server.apply(entry("key", "first", 1)) is None
         assert server.apply(gone) == -1
         assert server.apply(gone) is None
-        assert server.apply(gone._replace(record=Record(None, 5, NEVER_EXPIRES))) == 0
+        assert server.apply(gone.with_record(Record(None, 5, NEVER_EXPIRES))) == 0
         assert server.apply(entry("key", "third", 6)) == 1
         assert server.apply(entry("other", "value", 7)) == 1
 
     def test_many_are_applied_by_the_same_rule(self, server: Server, entries: list[Entry]) -> None:
-        newer = entries[7]._replace(record=Record("newer", 10_000, NEVER_EXPIRES))
+        newer = entries[7].with_record(Record("newer", 10_000, NEVER_EXPIRES))
         server.apply(newer)
         assert server.apply_many(entries) == len(entries) - 1
         assert server.apply_many(entries) == 0
@@ -153,7 +153,7 @@ class ServerContract(ABC):
 
     def test_a_tombstone_takes_the_record_and_keeps_older_ones_away(self, server: Server) -> None:
         one = entry("key", "value", 3)
-        gone = one._replace(record=Record(None, 5, NEVER_EXPIRES))
+        gone = one.with_record(Record(None, 5, NEVER_EXPIRES))
         server.apply(one)
         assert server.apply(gone) is not None
         assert server.get(one.position, "key") is None
@@ -167,24 +167,24 @@ class ServerContract(ABC):
     def test_a_tombstone_older_than_the_record_does_nothing(self, server: Server) -> None:
         one = entry("key", "value", 3)
         server.apply(one)
-        assert server.apply(one._replace(record=Record(None, 2, NEVER_EXPIRES))) is None
+        assert server.apply(one.with_record(Record(None, 2, NEVER_EXPIRES))) is None
         assert server.get(one.position, "key") == one.record
 
     def test_tombstones_are_listed_by_range(self, server: Server) -> None:
         gone = [entry(f"key-{number}", version=number + 1) for number in range(5)]
         server.apply_many(gone)
-        tombstones = [one._replace(record=Record(None, 10, NEVER_EXPIRES)) for one in gone]
+        tombstones = [one.with_record(Record(None, 10, NEVER_EXPIRES)) for one in gone]
         server.apply_many(tombstones)
         assert sorted(server.removals(0, LAST_POSITION)) == sorted(tombstones)
         place = gone[2].position
         assert server.removals(place, place) == [tombstones[2]]
-        assert server.apply(gone[2]._replace(record=Record("again", 11, NEVER_EXPIRES))) is not None
+        assert server.apply(gone[2].with_record(Record("again", 11, NEVER_EXPIRES))) is not None
         assert server.removals(place, place) == []
 
     def test_what_is_dropped_or_discarded_was_not_removed(self, server: Server) -> None:
         first, second = entry("first"), entry("second")
         for one in (first, second):
-            server.apply(one._replace(record=Record(None, 10, NEVER_EXPIRES)))
+            server.apply(one.with_record(Record(None, 10, NEVER_EXPIRES)))
         assert not server.drop(first.position, first.key)
         assert server.apply(first) is not None
         assert server.apply(second) is None
@@ -193,7 +193,7 @@ class ServerContract(ABC):
 
     def test_tombstones_are_forgotten_a_stripe_at_a_time(self, server: Server) -> None:
         one = entry("key", version=3)
-        server.apply(one._replace(record=Record(None, 5, NEVER_EXPIRES)))
+        server.apply(one.with_record(Record(None, 5, NEVER_EXPIRES)))
         assert server.forget_tombstones(stripe_of(one.position) ^ 1) == 0
         assert server.apply(one) is None
         assert server.forget_tombstones(stripe_of(one.position)) == 1
@@ -220,13 +220,13 @@ class ServerContract(ABC):
         assert server.digest(0, LAST_POSITION) == other.digest(0, LAST_POSITION) != 0
         assert server.digest(low, high) == other.digest(low, high)
         assert server.digest(low, high) != server.digest(low + 1, high)
-        changed = entries[100]._replace(record=Record("value", 10_000, NEVER_EXPIRES))
+        changed = entries[100].with_record(Record("value", 10_000, NEVER_EXPIRES))
         other.apply(changed)
         assert server.digest(low, high) != other.digest(low, high)
         server.apply(changed)
         assert server.digest(low, high) == other.digest(low, high)
-        server.apply(changed._replace(record=Record("value", 10_001, 5)))
-        other.apply(changed._replace(record=Record("value", 10_001, 6)))
+        server.apply(changed.with_record(Record("value", 10_001, 5)))
+        other.apply(changed.with_record(Record("value", 10_001, 6)))
         assert server.digest(low, high) != other.digest(low, high)
 
     def test_it_can_be_closed(self, server: Server) -> None:

@@ -78,8 +78,8 @@ def test_a_server_lists_what_is_there_however_its_buckets_are_cut(
         put(server.records, key, number + 1)
     low, high = min(edges), max(edges)
     inside = sorted((place, key) for key, place in places.items() if low <= place <= high)
-    assert [(entry.position, entry.key) for entry in server.scan(low, high)] == inside
-    assert [entry[:2] for entry in server.scan(low, high, 10)] == inside[:10]
+    assert [entry.place for entry in server.scan(low, high)] == inside
+    assert [entry.place for entry in server.scan(low, high, 10)] == inside[:10]
     assert server.measure(low, high).keys == len(inside)
     assert server.discard(low, high) == len(inside)
     server.records.check_invariants()

@@ -93,13 +93,13 @@ def check_invariants(server: RocksDBServer) -> None:
     assert sum(server._tombstones.values()) == len(tombstones)
     assert all(count > 0 for count in server._tombstones.values())
     expected = {
-        int(record.expires_at).to_bytes(8, "big") + disk_key_of(position, key)
-        for position, key, record in server.scan(*WHOLE_RING)
-        if record.expires_at != NEVER_EXPIRES
+        int(entry.record.expires_at).to_bytes(8, "big") + disk_key_of(*entry.place)
+        for entry in server.scan(*WHOLE_RING)
+        if entry.record.expires_at != NEVER_EXPIRES
     }
     assert set(database.keys(EXPIRIES)) == expected
     plain = {
-        key for _, key, record in server.scan(*WHOLE_RING) if record.expires_at == NEVER_EXPIRES
+        entry.key for entry in server.scan(*WHOLE_RING) if entry.record.expires_at == NEVER_EXPIRES
     }
     assert server._known_before | server._known <= plain
 
@@ -296,7 +296,7 @@ def test_only_the_last_expiry_of_a_key_counts(server: RocksDBServer) -> None:
 def test_a_corrupt_record_is_named_and_the_rest_can_be_read(server: RocksDBServer) -> None:
     entries = sorted(entry(f"key-{n}", "value", n + 1) for n in range(20))
     server.apply_many(entries)
-    position, key, _ = entries[7]
+    position, key = entries[7].place
     damage(server, key)
     with pytest.raises(CorruptRecordError, match=r"alpha.*'key-.*checksum") as caught:
         server.get(position, key)
@@ -384,9 +384,9 @@ def test_a_damaged_file_is_an_error_and_never_a_shorter_answer(server: RocksDBSe
         server.close()
     server = RocksDBServer("alpha", server.path)  # kept errors do not keep the database open
     failed = 0
-    for position, key, record in entries:
+    for each in entries:
         try:
-            assert server.get(position, key) == record
+            assert server.get(*each.place) == each.record
         except StorageError:
             failed += 1
     assert 0 < failed < 50
