@@ -180,10 +180,11 @@ def checked_value(value: object) -> Value:
     return content
 
 
-def size_in_bytes(key: str, value: Value | None) -> int:
-    """Return how many bytes the key and the value take in UTF-8."""
-    value_size = len(value) if isinstance(value, bytes) else (_utf8_size(value or "") or 0)
-    return (_utf8_size(key) or 0) + value_size
+def size_in_bytes(content: Value | None) -> int:
+    """Return how many bytes a key or a value that was checked takes in UTF-8."""
+    if content is None or isinstance(content, bytes):
+        return len(content or b"")
+    return _utf8_size(content) or 0
 
 
 def digest_of(key: str, record: Record) -> int:

@@ -81,11 +81,12 @@ class MemoryServer:
         """
         found: list[Entry] = []
         for _, bucket in self._records.between(low, high):
-            if bucket:
-                found += _in_order(self._records.entries(bucket, low, high))
             if limit is not None and len(found) >= limit:
-                return found[:limit]
-        return found
+                break
+            if bucket:
+                most = None if limit is None else limit - len(found)
+                found += _in_order(self._records.entries(bucket, low, high, most))
+        return found if limit is None else found[:limit]
 
     def removals(self, low: int, high: int) -> list[Entry]:
         """Return the tombstones at positions `low` to `high`. O(tombstones in those stripes)."""
@@ -121,12 +122,17 @@ class MemoryServer:
         count = size = 0
         for span, bucket in self._records.between(low, high):
             keys = self._records.keys(span, bucket, low, high)
-            # In a loop of its own, which is so short that the processor fetches several at once.
+            # Each in a loop of its own: records and values lie anywhere in memory, and in a loop
+            # that is so short the processor fetches several at once.
             records = [bucket.get(key) for key in keys]
-            for number, record in enumerate(records):
-                if record is not None:  # else it was removed meanwhile
-                    count += 1
-                    size += size_in_bytes(keys[number], record.value)
+            values = [record.value for record in records if record is not None]
+            if len(values) < len(keys):  # some were removed meanwhile
+                keys = [key for key in keys if key in bucket]
+            count += len(values)
+            for value in values:
+                size += size_in_bytes(value)
+            for key in keys:
+                size += size_in_bytes(key)
         return RangeSize(count, size)
 
     def discard(self, low: int, high: int) -> int:

@@ -106,13 +106,28 @@ class RecordTable:
         last: i64 = high
         return [key for key in keys if first <= self.position_of(key) <= last]
 
-    def entries(self, bucket: Bucket, low: int, high: int) -> list[Entry]:
-        """Return the entries of a bucket at positions `low` to `high`, in any order. As `keys`."""
-        found: list[Entry] = []
+    def entries(self, bucket: Bucket, low: int, high: int, limit: int | None = None) -> list[Entry]:
+        """Return the entries of a bucket at positions `low` to `high`, in any order. As `keys`.
+
+        Args:
+            bucket: the bucket.
+            low: the lowest position.
+            high: the highest position.
+            limit: how many are wanted of those with the lowest positions; there are more where
+                several are at the last of these positions.
+        """
         first: i64 = low
         last: i64 = high
-        # Only what is looked for is touched: a copy of the bucket would count all of its records.
-        for key in list(bucket):
+        keys = list(bucket)  # at one moment
+        if limit is not None:
+            positions = sorted(
+                [place for key in keys if first <= (place := self.position_of(key)) <= last]
+            )
+            if len(positions) > limit:
+                last = positions[limit - 1]
+        found: list[Entry] = []
+        # Only the records that are wanted are touched: they lie anywhere in memory.
+        for key in keys:
             position = self.position_of(key)
             if first <= position <= last:
                 record = bucket.get(key)
