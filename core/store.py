@@ -15,6 +15,7 @@ from typing import Self
 
 from core.clock import Clock, SystemClock
 from core.cluster.doctor import DoctorReport, count_corrupt, examine
+from core.cluster.ephemeral import Ephemeral
 from core.cluster.expiry import Expiry, SteadyTime
 from core.cluster.failover import CrashPreview, Failover, Recovery
 from core.cluster.levels import MAX_REPLICATION_FACTOR, Consistency, Level, checked_level
@@ -24,7 +25,6 @@ from core.cluster.migration import Migration
 from core.cluster.observation import check_invariants, explain_key, take_snapshot
 from core.cluster.observing import Observed, RefusedVersions, look, open_to_observe
 from core.cluster.persistence import (
-    Ephemeral,
     OnDisk,
     Persistence,
     open_disk,
@@ -234,7 +234,7 @@ class KeyValueStore(HotPath):
             partial(persistence.old_may_return, self._shards),
             partial(persistence.secure, self._shards),
         )
-        mover = RangeMover(self._shards, replication, persistence, yield_to)
+        mover = RangeMover(self._shards, replication, persistence, yield_point)
         self._membership = Membership(
             ring,
             self._shards,

@@ -1,8 +1,7 @@
-"""The 1,024 stripes into which the ring's positions are cut for locking and for storage.
+"""The 1,024 stripes into which the ring's positions are cut for locking and for routing.
 
 A stripe is named by the top 10 bits of a position, so a range of the ring touches few neighbouring
-stripes. One lock guards a stripe, and an in-memory server keeps one dict a stripe: a range is then
-listed without scanning the server and without a second index.
+stripes. One lock guards the records and the routes of a stripe.
 """
 
 from typing import Final
@@ -14,7 +13,7 @@ LAST_POSITION: Final = POSITIONS - 1
 STRIPE_BITS: Final = 10
 STRIPES: Final = 1 << STRIPE_BITS
 STRIPE_SHIFT: Final = POSITION_BITS - STRIPE_BITS
-POSITIONS_PER_STRIPE = 1 << STRIPE_SHIFT
+POSITIONS_PER_STRIPE: Final = 1 << STRIPE_SHIFT
 
 
 def stripe_of(position: int) -> int:

@@ -85,46 +85,6 @@ class Persistence(Protocol):
         ...
 
 
-class Ephemeral:
-    """Of a store in memory: there is nothing to go on with."""
-
-    def change_begins(self, plan: Plan, *, force: bool, keys_per_second: float | None) -> None:
-        """Nothing."""
-
-    def change_turns_back(self) -> None:
-        """Nothing."""
-
-    def change_ended(self, view: RingView) -> None:
-        """Nothing."""
-
-    def range_moves(
-        self,
-        shards: Shards,
-        targets: Sequence[Replica],
-        low: int,
-        high: int,
-        *,
-        back: bool,
-        empty: bool = False,
-    ) -> None:
-        """Nothing."""
-
-    def commit(self, shards: Shards, entries: Sequence[Entry]) -> AbstractContextManager[None]:
-        """Nothing."""
-        return nullcontext()
-
-    def secure(self, shards: Shards, stripe: int) -> None:
-        """Nothing."""
-
-    def old_may_return(self, shards: Shards, stripe: int) -> bool:
-        """Return False: what a server in memory held went with it."""
-        return False
-
-    def close(self, shards: Shards) -> None:
-        """Close the servers."""
-        shards.close()
-
-
 class OnDisk:
     """Of a store in a data directory.
 

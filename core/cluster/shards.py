@@ -5,8 +5,7 @@ belongs where.
 """
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from core.cluster.levels import Consistency
@@ -21,6 +20,38 @@ from core.stripe_lock import Lock
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 YieldPoint = Callable[[str], None]
+
+
+class HeldLocks:
+    """Holds locks, taken in order, while a ``with`` is being executed.
+
+    Not a generator with an `ExitStack`, which are interpreted: see `range_mover`.
+
+    Args:
+        locks: what to hold.
+    """
+
+    __slots__ = ("_held", "_locks")
+
+    def __init__(self, locks: Sequence[Lock]) -> None:
+        self._locks = locks
+        self._held: list[Lock] = []
+
+    def __enter__(self) -> None:
+        try:
+            for lock in self._locks:
+                lock.acquire()
+                self._held.append(lock)
+        except BaseException:
+            self._release()
+            raise
+
+    def __exit__(self, *_: object) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        while self._held:
+            self._held.pop().release()
 
 
 class Shards:
@@ -97,16 +128,12 @@ class Shards:
         else:
             replica.server.close()
 
-    @contextmanager
-    def stripes(self, first: int = 0, last: int = STRIPES - 1) -> Iterator[None]:
+    def stripes(self, first: int = 0, last: int = STRIPES - 1) -> "HeldLocks":
         """Hold the stripes from `first` to `last`: nothing is written there meanwhile.
 
-        About 0.2 ms for all of them when nobody else holds one.
+        To be used in a ``with``.
         """
-        with ExitStack() as stack:
-            for lock in self.locks[first : last + 1]:
-                stack.enter_context(lock)
-            yield
+        return HeldLocks(self.locks[first : last + 1])
 
     def split_buckets(self, position: int) -> None:
         """Split the buckets of `position` that have become too full. O(replicas) without one.

@@ -71,11 +71,11 @@ def on_disk(
 
 
 # Pieces of the core that are exchanged, where they are long.
-COPYING = "            for target in targets:\n"
-COPY = "                self._copy(target, low, high, entries, removals)\n"
-FLIPPING = "self._flip(Segment(low, high, new), old, len(entries))\n"
+COPYING = "        for target in targets:\n"
+COPY = "            self._copy(target, low, high, entries, removals)\n"
+FLIPPING = "self._flip(low, high, old, new, len(entries))\n"
 NOTING = "self._note(targets, low, high, back=back)\n"
-DISCARDING = "[self._discard(each, low, high) for each in {*old} - {*new}]\n"
+DISCARDING = "self._discard([name for name in old if name not in new], low, high)\n"
 
 MUTANTS = (
     Mutant(
@@ -97,15 +97,15 @@ MUTANTS = (
     simulated(
         "flip before the copy",
         "a move that fails half way leaves a range to a server without its records",
-        "cluster.range_mover:RangeMover.move_chunk",
-        (COPYING, f"            {FLIPPING}{COPYING}"),
-        (f"{NOTING}            {FLIPPING}", NOTING),
+        "cluster.range_mover:RangeMover._move_locked",
+        (COPYING, f"        {FLIPPING}{COPYING}"),
+        (f"{NOTING}        {FLIPPING}", NOTING),
     ),
     simulated(
         "discard before the copy",
         "a move that fails half way has destroyed what it was to copy",
-        "cluster.range_mover:RangeMover.move_chunk",
-        (COPYING, f"            {DISCARDING}{COPYING}"),
+        "cluster.range_mover:RangeMover._move_locked",
+        (COPYING, f"        {DISCARDING}{COPYING}"),
     ),
     simulated(
         "no hint for who missed a write",
@@ -171,8 +171,8 @@ MUTANTS = (
         "a key that should be gone stays for ever",
         "cluster.range_mover:RangeMover._chunk",
         (
-            "return part.high, entries\n",
-            "return part.high, [entry.with_record(type(entry.record)(entry.record.value, "
+            "return high, entries\n",
+            "return high, [entry.with_record(type(entry.record)(entry.record.value, "
             "entry.record.version, 0)) for entry in entries]\n",
         ),
     ),
@@ -193,7 +193,7 @@ MUTANTS = (
         "a hint outlives the range it was for",
         "an old record comes back with the range",
         "cluster.range_mover:RangeMover._flip",
-        ("replica.forget_hints(stripe, part.low, part.high)", "pass"),
+        ("replica.forget_hints(stripe, low, high)", "pass"),
     ),
     Mutant(
         "removals do not count when nobody has everything",
