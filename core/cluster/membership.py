@@ -22,21 +22,30 @@ from core.errors import (
     UnknownServerError,
 )
 from core.events import Event, EventLog, StoreCleared
-from core.ring.hash_ring import HashRing
+from core.ring.hash_ring import HashRing, vnodes_at
+from core.ring.placement import Placement
 from core.ring.ring_view import RingView
 from core.stripes import LAST_POSITION
 
 
 def after_of(ring: HashRing, change: PendingChange) -> RingView:
-    """Return the view that a change of `ring` leads to. O(vnodes)."""
-    trial = ring.copy()
+    """Return the view that a change of `ring` leads to. O(vnodes).
+
+    Where points are kept they are those of the change: they may have been chosen by another version
+    of what chooses them, and what has moved was moved for these.
+    """
+    server_id, weight, view = change.server_id, change.weight, ring.view
+    if change.kind is ChangeKind.REMOVE:
+        return view.without_server(server_id)
+    if ring.placement is Placement.RANDOM:
+        trial = ring.copy()
+        make = trial.add_server if change.kind is ChangeKind.ADD else trial.set_weight
+        make(server_id, weight)
+        return trial.view
+    vnodes = vnodes_at(server_id, change.positions)
     if change.kind is ChangeKind.ADD:
-        trial.add_server(change.server_id, change.weight)
-    elif change.kind is ChangeKind.REMOVE:
-        trial.remove_server(change.server_id)
-    else:
-        trial.set_weight(change.server_id, change.weight)
-    return trial.view
+        return view.with_server(server_id, weight, vnodes)
+    return view.with_other_vnodes(server_id, weight, vnodes)
 
 
 class Membership:
@@ -312,9 +321,9 @@ class Membership:
             plan = make_plan(self._shards, change.kind, server_id, weight, before, after)
             migration = self._migration_of(plan, change.keys_per_second)
             migration.restore(moved, cancelling=change.cancelling)
-            self._change_ring(plan, forward=True)
+            self.ring.adopt(plan.after)
             if change.cancelling:
-                self._change_ring(plan, forward=False)
+                self.ring.adopt(plan.before)
             migration.announce()
             self._current = migration
             migration.start()
@@ -351,23 +360,13 @@ class Membership:
             self._assign_every_position(plan.after)
         if plan.kind is ChangeKind.REMOVE:
             self._shards.replicas[plan.server_id].given_up = force
-        self._change_ring(plan, forward=True)
+        self.ring.adopt(plan.after)
 
     def _turn_back(self, plan: Plan) -> None:
         self._persistence.change_turns_back()
         if plan.kind is ChangeKind.REMOVE:
             self._shards.replicas[plan.server_id].given_up = False
-        self._change_ring(plan, forward=False)
-
-    def _change_ring(self, plan: Plan, *, forward: bool) -> None:
-        """Make the change of `plan` to the ring, or take it back."""
-        if plan.kind is ChangeKind.REWEIGH:
-            view = plan.after if forward else plan.before
-            self.ring.set_weight(plan.server_id, view.weights[plan.server_id])
-        elif (plan.kind is ChangeKind.ADD) is forward:
-            self.ring.add_server(plan.server_id, plan.weight)
-        else:
-            self.ring.remove_server(plan.server_id)
+        self.ring.adopt(plan.before)
 
     def _assign_every_position(self, view: RingView) -> None:
         """Give the whole ring to its first server, or take it from its last, at one moment.
