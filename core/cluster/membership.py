@@ -114,7 +114,7 @@ class Membership:
             before, trial = self.ring.view, self.ring.copy()
         if not trial.add_server(server_id, weight):
             raise ServerExistsError(server_id)
-        return make_plan(self._shards, ChangeKind.ADD, server_id, weight, before, trial.view)
+        return self._plan(ChangeKind.ADD, server_id, weight, before, trial.view)
 
     def plan_remove(self, server_id: str) -> Plan:
         """Return what removing a server would move. See `make_plan` for the cost.
@@ -130,7 +130,7 @@ class Membership:
         if not trial.remove_server(server_id):
             raise UnknownServerError(server_id)
         weight = before.weights[server_id]
-        return make_plan(self._shards, ChangeKind.REMOVE, server_id, weight, before, trial.view)
+        return self._plan(ChangeKind.REMOVE, server_id, weight, before, trial.view)
 
     def plan_set_weight(self, server_id: str, weight: float) -> Plan:
         """Return what another weight of a server would move. See `make_plan` for the cost.
@@ -145,7 +145,7 @@ class Membership:
             before, trial = self.ring.view, self.ring.copy()
         if not trial.set_weight(server_id, weight):
             raise UnknownServerError(server_id)
-        return make_plan(self._shards, ChangeKind.REWEIGH, server_id, weight, before, trial.view)
+        return self._plan(ChangeKind.REWEIGH, server_id, weight, before, trial.view)
 
     def commit(
         self, plan: Plan, *, keys_per_second: float | None, start: bool, force: bool = False
@@ -318,7 +318,7 @@ class Membership:
             before, after = self.ring.view, after_of(self.ring, change)
             server_id = change.server_id
             weight = (after if server_id in after.weights else before).weights[server_id]
-            plan = make_plan(self._shards, change.kind, server_id, weight, before, after)
+            plan = self._plan(change.kind, server_id, weight, before, after)
             migration = self._migration_of(plan, change.keys_per_second)
             migration.restore(moved, cancelling=change.cancelling)
             self.ring.adopt(plan.after)
@@ -327,6 +327,12 @@ class Membership:
             migration.announce()
             self._current = migration
             migration.start()
+
+    def _plan(
+        self, kind: ChangeKind, server_id: str, weight: float, before: RingView, after: RingView
+    ) -> Plan:
+        placement = self.ring.placement
+        return make_plan(self._shards, kind, server_id, weight, before, after, placement)
 
     def _migration_of(self, plan: Plan, keys_per_second: float | None) -> Migration:
         return Migration(
