@@ -37,6 +37,7 @@ from core.cluster.replication import Replication
 from core.cluster.reserved_versions import ReservedVersions
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
+from core.cluster.topology import Topology
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
 from core.errors import (
     CorruptRecordError,
@@ -62,6 +63,7 @@ from core.record import (
 )
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, HashRing
 from core.ring.hashing import HashFunction, murmur3
+from core.ring.placement import Placement, checked_placement
 from core.server_id import checked_server_id, text_of_server_id
 from core.servers.faults import FaultInjector, behind_faults
 from core.servers.memory_server import MemoryServer
@@ -104,6 +106,9 @@ class KeyValueStore(HotPath):
         replication_factor: on how many servers each key lies, 1 to 7. Fewer servers than that hold
             it on all of them, and the first write then gives a `TooFewServersWarning`. None for
             what the data directory has, or 1.
+        placement: ``"random"`` hashes the points of a server; ``"balanced"`` chooses as many, so
+            that equal servers have equal shares, see `Placement`. None for what the data directory
+            has, or random.
         consistency: ``"strong"`` writes to a quorum of a key's replicas and reads what it would
             answer; ``"eventual"`` is content with one, and a read may then be out of date.
         clock: the time.
@@ -159,6 +164,7 @@ class KeyValueStore(HotPath):
         sync: SyncMode = "everysec",
         observe: bool = False,
         replication_factor: int | None = None,
+        placement: Placement | str | None = None,
         consistency: Consistency | str = Consistency.STRONG,
         clock: Clock | None = None,
         hash_function: HashFunction = murmur3,
@@ -175,9 +181,14 @@ class KeyValueStore(HotPath):
             raise InvalidOptionError(
                 f"replication_factor must be a whole number from 1 to {MAX_REPLICATION_FACTOR}"
             )
+        placed = None if placement is None else checked_placement(placement)
         level = _checked_consistency(consistency)
         hints_kept = checked_count("hints_kept", hints_kept)
-        ring = HashRing(virtual_nodes_per_node, hash_function=hash_function)
+        ring = HashRing(
+            virtual_nodes_per_node,
+            placement=placed or Placement.RANDOM,
+            hash_function=hash_function,
+        )
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._faults = faults
         create = create_server or self._create_memory_server
@@ -197,7 +208,7 @@ class KeyValueStore(HotPath):
             persistence, create = observed, observed.create_server
             versions = RefusedVersions()
             replication_factor = topology.replication_factor
-            ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
+            ring = _ring_of(topology, hash_function)
             self._storage = Storage(str(observed.directory.path), "", observing=True)
         elif data_dir is not None:
             if create_server is not None or hash_function is not murmur3:
@@ -210,12 +221,13 @@ class KeyValueStore(HotPath):
                 sync=sync,
                 virtual_nodes_per_node=virtual_nodes_per_node,
                 replication_factor=replication_factor,
+                placement=placed,
                 clock=self._clock,
             )
             persistence, create = disk, disk.server_factory(sync, self._clock)
             versions = ReservedVersions(disk.journal)
             replication_factor = topology.replication_factor
-            ring = HashRing(topology.virtual_nodes_per_node, hash_function=hash_function)
+            ring = _ring_of(topology, hash_function)
             self._storage = Storage(str(disk.directory.path), sync)
         self._shards = Shards(
             hash_function, self._factory(create), replication_factor or 1, level, hints_kept
@@ -1031,6 +1043,14 @@ def _checked_consistency(consistency: Consistency | str) -> Consistency:
         return Consistency(consistency)
     except ValueError:
         raise InvalidOptionError("consistency must be 'strong' or 'eventual'") from None
+
+
+def _ring_of(topology: Topology, hash_function: HashFunction) -> HashRing:
+    return HashRing(
+        topology.virtual_nodes_per_node,
+        placement=topology.placement,
+        hash_function=hash_function,
+    )
 
 
 def _go_on(step: str) -> None:

@@ -18,6 +18,7 @@ from core.errors import (
     UnknownServerError,
 )
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES, MAX_VIRTUAL_NODES
+from core.ring.placement import Placement
 from core.safe_text import quoted
 from core.server_id import checked_server_id
 from core.servers.rocksdb_server import SyncMode
@@ -112,6 +113,19 @@ def read_consistency(context: click.Context, option: click.Parameter, text: str)
         return Consistency(text.lower())
     except ValueError as error:
         choices = " nor ".join(Consistency)
+        raise click.BadParameter(f"{_shown(text)} is neither {choices}") from error
+
+
+def read_placement(context: click.Context, option: click.Parameter, text: str) -> Placement:
+    """Return how the points of servers are to be chosen.
+
+    Raises:
+        click.BadParameter: says what is wrong.
+    """
+    try:
+        return Placement(text.lower())
+    except ValueError as error:
+        choices = " nor ".join(Placement)
         raise click.BadParameter(f"{_shown(text)} is neither {choices}") from error
 
 
@@ -247,7 +261,16 @@ def ring_options(command: Command) -> Command:
         metavar="N",
         help="Points on the ring of a server of weight 1.",
     )
-    return servers(virtual_nodes(replicas(consistency(command))))
+    placement = click.option(
+        "--placement",
+        callback=read_placement,
+        default=Placement.RANDOM.value,
+        show_default=True,
+        metavar="random|balanced",
+        help="Where those points lie: random hashes the server's id, balanced chooses them so that "
+        "the shares are even.",
+    )
+    return servers(virtual_nodes(placement(replicas(consistency(command)))))
 
 
 def data_option(*, required: bool) -> Callable[[Command], Command]:

@@ -20,6 +20,7 @@ from core.cluster.levels import Consistency
 from core.cluster.plan import Plan
 from core.errors import TooFewServersWarning
 from core.record import MAX_VALUE_BYTES
+from core.ring.placement import Placement
 from core.servers.rocksdb_server import SyncMode
 from core.store import KeyValueStore
 from core.workload.load_generator import LoadGenerator
@@ -187,6 +188,7 @@ def ringtop(
     sync: SyncMode,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
+    placement: Placement,
     replicas: int,
     consistency: Consistency,
     keys: int,
@@ -235,12 +237,12 @@ def ringtop(
     look_again: Callable[[], KeyValueStore] | None = None
     opening: AbstractContextManager[KeyValueStore]
     if data is None:
-        opening = _store_with(servers, virtual_nodes, replicas, consistency)
+        opening = _store_with(servers, virtual_nodes, replicas, consistency, placement)
     elif observe:
         opening = opened_to_observe(data, consistency)
         look_again = partial(observed, data, consistency)
     else:
-        wishes = RingWishes(servers, virtual_nodes, replicas, _given(context))
+        wishes = RingWishes(servers, virtual_nodes, replicas, placement, _given(context))
         known = known_topology(data)
         remarks = differences(known, wishes) if known is not None else []
         opening = opened_or_made(data, sync, consistency, wishes)
@@ -286,7 +288,8 @@ def ringtop(
 Print what adding or removing a server would move, without moving it.
 
 The ring is made of --servers, the keys are yours with --keys-from and sample keys without, and the
-counts are exact: whichever keys ringtop's ring gives to another server.
+counts are exact: whichever keys ringtop's ring gives to another server. With --placement balanced
+the servers join in the order in which they are given, on which such a ring depends.
 
 \b
 Examples:
@@ -323,6 +326,7 @@ def plan(
     *,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
+    placement: Placement,
     replicas: int,
     consistency: Consistency,
     added: str | None,
@@ -340,7 +344,7 @@ def plan(
     if weight is not None and added is None:
         raise click.UsageError("--weight is that of the server to --add", context)
     _check_key_options(context, own=keys_from is not None, samples=keys_from is None)
-    with _store_with(servers, virtual_nodes, replicas, consistency) as store:
+    with _store_with(servers, virtual_nodes, replicas, consistency, placement) as store:
 
         def make_plan() -> Plan:
             with arguments_checked_by_core():
@@ -434,6 +438,7 @@ def bench(
     seed: int,
     servers: tuple[ServerSpec, ...],
     virtual_nodes: int,
+    placement: Placement,
     replicas: int,
     consistency: Consistency,
     keys: int,
@@ -464,7 +469,7 @@ def bench(
                 context,
             )
         return _bench_with_faults(
-            _store_with(servers, virtual_nodes, replicas, consistency),
+            _store_with(servers, virtual_nodes, replicas, consistency, placement),
             settings,
             seconds or _BENCH_SECONDS,
             as_json=as_json,
@@ -472,7 +477,7 @@ def bench(
         )
     if seconds is None and operations is None:
         seconds = _BENCH_SECONDS
-    with _store_with(servers, virtual_nodes, replicas, consistency) as store:
+    with _store_with(servers, virtual_nodes, replicas, consistency, placement) as store:
         load = LoadGenerator(store, settings)
         store_sample_keys(load)
         result = run_bench(load, seconds, operations)
@@ -508,10 +513,14 @@ def _bench_with_faults(
 
 
 def _store_with(
-    servers: Sequence[ServerSpec], virtual_nodes: int, replicas: int, consistency: Consistency
+    servers: Sequence[ServerSpec],
+    virtual_nodes: int,
+    replicas: int,
+    consistency: Consistency,
+    placement: Placement,
 ) -> KeyValueStore:
     with arguments_checked_by_core():
-        return make_store(servers, virtual_nodes, replicas, consistency)
+        return make_store(servers, virtual_nodes, replicas, consistency, placement)
 
 
 def _print(draw: Callable[[int, Look], Text], *, ascii_only: bool) -> None:

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 import click
 
 from core.cluster.data_directory import DataDirectory
+from core.cluster.kept_positions import kept_positions
 from core.cluster.levels import Consistency
 from core.cluster.topology import Topology
 from core.errors import (
@@ -22,6 +23,7 @@ from core.errors import (
     StoreError,
 )
 from core.ring.hash_ring import HashRing
+from core.ring.placement import Placement
 from core.safe_text import quoted
 from core.servers.faults import FaultInjector
 from core.servers.rocksdb_server import SyncMode
@@ -60,12 +62,14 @@ class RingWishes:
         servers: the servers to begin with.
         virtual_nodes: points on the ring of a server of weight 1.
         replicas: on how many servers each key is to lie.
+        placement: how the points of servers are to be chosen.
         given: the names of those that were asked for, and are no defaults.
     """
 
     servers: Sequence[ServerSpec]
     virtual_nodes: int
     replicas: int
+    placement: Placement = Placement.RANDOM
     given: Collection[str] = ()
 
 
@@ -95,7 +99,14 @@ def differences(known: Topology, wishes: RingWishes) -> list[str]:
         kept.append(f"{counted(known.replication_factor, 'replica')} of each key")
     if "virtual_nodes" in wishes.given and wishes.virtual_nodes != known.virtual_nodes_per_node:
         kept.append(f"{counted(known.virtual_nodes_per_node, 'virtual node')} a server")
-    options = {"servers": "--servers", "replicas": "--replicas", "virtual_nodes": "--virtual-nodes"}
+    if "placement" in wishes.given and wishes.placement is not known.placement:
+        kept.append(f"{known.placement} placement")
+    options = {
+        "servers": "--servers",
+        "replicas": "--replicas",
+        "virtual_nodes": "--virtual-nodes",
+        "placement": "--placement",
+    }
     if not kept:
         return []
     given = " and ".join(option for name, option in options.items() if name in wishes.given)
@@ -180,14 +191,21 @@ def make_directory(path: str, wishes: RingWishes) -> None:
     """
     if find_spec(_ENGINE) is None:
         raise MissingExtraError("durable", "a data directory")
-    ring = HashRing(wishes.virtual_nodes)
+    ring = HashRing(wishes.virtual_nodes, placement=wishes.placement)
     with arguments_checked_by_core():
         for server in wishes.servers:
             ring.add_server(*server)
     view = ring.view
     with DataDirectory.open(path) as directory:
         directory.write_topology(
-            Topology(wishes.virtual_nodes, wishes.replicas, view.epoch, dict(view.weights))
+            Topology(
+                wishes.virtual_nodes,
+                wishes.replicas,
+                view.epoch,
+                dict(view.weights),
+                placement=wishes.placement,
+                positions=kept_positions(wishes.placement, view),
+            )
         )
 
 

@@ -28,8 +28,8 @@ _LATENCY_FIELDS = "mean_ns, p50_ns, p99_ns, p999_ns, maximum_ns"
 
 SNAPSHOT_FIELDS = f"""\
 ringtop, taken_at_ms, epoch, virtual_nodes_per_node,
-replication_factor, consistency (strong, eventual), total_keys,
-under_replicated_keys, peak_to_average
+placement (random, balanced), replication_factor, consistency (strong,
+eventual), total_keys, under_replicated_keys, peak_to_average
 servers[]: id, state (up, joining, leaving, catching up, down), weight,
   vnodes, share, keys, reads, writes, operations_per_second, hints,
   stripes_behind, faults {{slow_ms, failing_calls, partitioned (0, 1)}},
@@ -57,9 +57,9 @@ warnings[]: text"""
 
 BENCH_FIELDS = f"""\
 ringtop, workload, distribution, threads, rate_per_thread (0: max),
-  servers, virtual_nodes_per_node, replication_factor, consistency,
-  keys, value_size, seed, seconds, operations, failed_operations,
-  misses, operations_per_second,
+  servers, virtual_nodes_per_node, placement, replication_factor,
+  consistency, keys, value_size, seed, seconds, operations,
+  failed_operations, misses, operations_per_second,
   {_LATENCY_FIELDS}
 kinds {{kind: ...}}: operations, operations_per_second,
   {_LATENCY_FIELDS}
@@ -67,8 +67,8 @@ errors {{type: count}}"""
 
 FAULT_BENCH_FIELDS = """\
 ringtop, workload, distribution, threads, rate_per_thread (0: max),
-  servers, virtual_nodes_per_node, replication_factor, consistency,
-  keys, value_size, seed, crashed
+  servers, virtual_nodes_per_node, placement, replication_factor,
+  consistency, keys, value_size, seed, crashed
 phases[]: name (before, down, catching up, after), seconds, operations,
   operations_per_second, failed_operations, p99_ns, maximum_ns
 failed_before_detection, failed_after_detection (0 is promised),
@@ -93,6 +93,7 @@ def snapshot_document(seen: Observation) -> dict[str, Json]:
         "taken_at_ms": store.taken_at_ms,
         "epoch": store.epoch,
         "virtual_nodes_per_node": store.virtual_nodes_per_node,
+        "placement": store.placement.value,
         "replication_factor": store.replication_factor,
         "consistency": store.consistency.value,
         "total_keys": store.total_keys,
@@ -192,6 +193,7 @@ def bench_document(result: BenchResult, store: StoreSnapshot) -> dict[str, Json]
         **_settings(settings),
         "servers": len(store.servers),
         "virtual_nodes_per_node": store.virtual_nodes_per_node,
+        "placement": store.placement.value,
         "replication_factor": store.replication_factor,
         "consistency": store.consistency.value,
         "keys": settings.key_count,
@@ -223,6 +225,7 @@ def fault_bench_document(result: FaultBenchResult, store: StoreSnapshot) -> dict
         **_settings(settings),
         "servers": len(store.servers),
         "virtual_nodes_per_node": store.virtual_nodes_per_node,
+        "placement": store.placement.value,
         "replication_factor": store.replication_factor,
         "consistency": store.consistency.value,
         "keys": settings.key_count,

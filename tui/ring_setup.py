@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from core.cluster.levels import Consistency
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
+from core.ring.placement import Placement
 from core.servers.faults import FaultInjector
 from core.store import KeyValueStore
 from core.workload.load_generator import LoadGenerator
@@ -22,6 +23,7 @@ def make_store(
     virtual_nodes: int,
     replicas: int = 1,
     consistency: Consistency = Consistency.STRONG,
+    placement: Placement = Placement.RANDOM,
 ) -> KeyValueStore:
     """Return a store in memory with these servers and no keys, whose servers can be made to fail.
 
@@ -39,6 +41,7 @@ def make_store(
         virtual_nodes,
         replication_factor=replicas,
         consistency=consistency,
+        placement=placement,
         faults=FaultInjector(),
     )
     if len(servers) * virtual_nodes <= _QUICK_VIRTUAL_NODES:

@@ -22,21 +22,30 @@ from core.errors import (
     UnknownServerError,
 )
 from core.events import Event, EventLog, StoreCleared
-from core.ring.hash_ring import HashRing
+from core.ring.hash_ring import HashRing, vnodes_at
+from core.ring.placement import Placement
 from core.ring.ring_view import RingView
 from core.stripes import LAST_POSITION
 
 
 def after_of(ring: HashRing, change: PendingChange) -> RingView:
-    """Return the view that a change of `ring` leads to. O(vnodes)."""
-    trial = ring.copy()
+    """Return the view that a change of `ring` leads to. O(vnodes).
+
+    Where points are kept they are those of the change: they may have been chosen by another version
+    of what chooses them, and what has moved was moved for these.
+    """
+    server_id, weight, view = change.server_id, change.weight, ring.view
+    if change.kind is ChangeKind.REMOVE:
+        return view.without_server(server_id)
+    if ring.placement is Placement.RANDOM:
+        trial = ring.copy()
+        make = trial.add_server if change.kind is ChangeKind.ADD else trial.set_weight
+        make(server_id, weight)
+        return trial.view
+    vnodes = vnodes_at(server_id, change.positions)
     if change.kind is ChangeKind.ADD:
-        trial.add_server(change.server_id, change.weight)
-    elif change.kind is ChangeKind.REMOVE:
-        trial.remove_server(change.server_id)
-    else:
-        trial.set_weight(change.server_id, change.weight)
-    return trial.view
+        return view.with_server(server_id, weight, vnodes)
+    return view.with_other_vnodes(server_id, weight, vnodes)
 
 
 class Membership:
@@ -105,7 +114,7 @@ class Membership:
             before, trial = self.ring.view, self.ring.copy()
         if not trial.add_server(server_id, weight):
             raise ServerExistsError(server_id)
-        return make_plan(self._shards, ChangeKind.ADD, server_id, weight, before, trial.view)
+        return self._plan(ChangeKind.ADD, server_id, weight, before, trial.view)
 
     def plan_remove(self, server_id: str) -> Plan:
         """Return what removing a server would move. See `make_plan` for the cost.
@@ -121,7 +130,7 @@ class Membership:
         if not trial.remove_server(server_id):
             raise UnknownServerError(server_id)
         weight = before.weights[server_id]
-        return make_plan(self._shards, ChangeKind.REMOVE, server_id, weight, before, trial.view)
+        return self._plan(ChangeKind.REMOVE, server_id, weight, before, trial.view)
 
     def plan_set_weight(self, server_id: str, weight: float) -> Plan:
         """Return what another weight of a server would move. See `make_plan` for the cost.
@@ -136,7 +145,7 @@ class Membership:
             before, trial = self.ring.view, self.ring.copy()
         if not trial.set_weight(server_id, weight):
             raise UnknownServerError(server_id)
-        return make_plan(self._shards, ChangeKind.REWEIGH, server_id, weight, before, trial.view)
+        return self._plan(ChangeKind.REWEIGH, server_id, weight, before, trial.view)
 
     def commit(
         self, plan: Plan, *, keys_per_second: float | None, start: bool, force: bool = False
@@ -309,15 +318,21 @@ class Membership:
             before, after = self.ring.view, after_of(self.ring, change)
             server_id = change.server_id
             weight = (after if server_id in after.weights else before).weights[server_id]
-            plan = make_plan(self._shards, change.kind, server_id, weight, before, after)
+            plan = self._plan(change.kind, server_id, weight, before, after)
             migration = self._migration_of(plan, change.keys_per_second)
             migration.restore(moved, cancelling=change.cancelling)
-            self._change_ring(plan, forward=True)
+            self.ring.adopt(plan.after)
             if change.cancelling:
-                self._change_ring(plan, forward=False)
+                self.ring.adopt(plan.before)
             migration.announce()
             self._current = migration
             migration.start()
+
+    def _plan(
+        self, kind: ChangeKind, server_id: str, weight: float, before: RingView, after: RingView
+    ) -> Plan:
+        placement = self.ring.placement
+        return make_plan(self._shards, kind, server_id, weight, before, after, placement)
 
     def _migration_of(self, plan: Plan, keys_per_second: float | None) -> Migration:
         return Migration(
@@ -351,23 +366,13 @@ class Membership:
             self._assign_every_position(plan.after)
         if plan.kind is ChangeKind.REMOVE:
             self._shards.replicas[plan.server_id].given_up = force
-        self._change_ring(plan, forward=True)
+        self.ring.adopt(plan.after)
 
     def _turn_back(self, plan: Plan) -> None:
         self._persistence.change_turns_back()
         if plan.kind is ChangeKind.REMOVE:
             self._shards.replicas[plan.server_id].given_up = False
-        self._change_ring(plan, forward=False)
-
-    def _change_ring(self, plan: Plan, *, forward: bool) -> None:
-        """Make the change of `plan` to the ring, or take it back."""
-        if plan.kind is ChangeKind.REWEIGH:
-            view = plan.after if forward else plan.before
-            self.ring.set_weight(plan.server_id, view.weights[plan.server_id])
-        elif (plan.kind is ChangeKind.ADD) is forward:
-            self.ring.add_server(plan.server_id, plan.weight)
-        else:
-            self.ring.remove_server(plan.server_id)
+        self.ring.adopt(plan.before)
 
     def _assign_every_position(self, view: RingView) -> None:
         """Give the whole ring to its first server, or take it from its last, at one moment.

@@ -58,6 +58,7 @@ def take_snapshot(
         monotonic=clock.monotonic(),
         epoch=view.epoch,
         virtual_nodes_per_node=membership.ring.virtual_nodes_per_node,
+        placement=membership.ring.placement,
         servers=servers,
         replication_factor=shards.replication_factor,
         consistency=shards.consistency,

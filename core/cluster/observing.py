@@ -149,7 +149,7 @@ def look(
         # It would say that there are no such keys.
         path = observed.directory.server_path(server_id)
         shards.replicas[server_id].down = not is_made(path)
-    ring.restore(topology.weights, topology.epoch)
+    ring.restore(topology.weights, topology.epoch, topology.positions)
     before, replicas = ring.view, shards.replication_factor
     with shards.stripes():
         shards.routing.follow(before, replicas)

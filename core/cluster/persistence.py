@@ -12,7 +12,7 @@ has left. So a crash between any two steps leaves a state to go on from, and at 
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from typing import Protocol
@@ -21,6 +21,7 @@ from core.clock import Clock
 from core.cluster.commit_notes import CommitNotes
 from core.cluster.data_directory import DataDirectory
 from core.cluster.journal import Journal
+from core.cluster.kept_positions import kept_positions
 from core.cluster.plan import Plan
 from core.cluster.replica import Replica
 from core.cluster.routing import RoutingTable
@@ -29,6 +30,7 @@ from core.cluster.topology import PendingChange, Topology
 from core.errors import CorruptJournalError, InvalidOptionError, ServerFailedError
 from core.record import Entry
 from core.ring.hash_ring import DEFAULT_VIRTUAL_NODES
+from core.ring.placement import Placement
 from core.ring.ring_view import RingView
 from core.servers.rocksdb_files import is_made
 from core.servers.rocksdb_server import RocksDBServer, SyncMode
@@ -114,6 +116,7 @@ class OnDisk:
             weight=plan.after.weights.get(plan.server_id, plan.weight),
             force=force,
             keys_per_second=keys_per_second,
+            positions=self._positions(plan.after).get(plan.server_id, ()),
         )
         self._write(plan.before, change)
 
@@ -224,8 +227,18 @@ class OnDisk:
 
     def _write(self, view: RingView, change: PendingChange | None) -> None:
         self._replace(
-            replace(self._topology, epoch=view.epoch, weights=dict(view.weights), change=change)
+            replace(
+                self._topology,
+                epoch=view.epoch,
+                weights=dict(view.weights),
+                change=change,
+                positions=self._positions(view),
+            )
         )
+
+    def _positions(self, view: RingView) -> Mapping[str, tuple[int, ...]]:
+        """Return the points of each server that are to be kept."""
+        return kept_positions(self._topology.placement, view)
 
     def _replace(self, topology: Topology) -> None:
         self.directory.write_topology(topology)
@@ -238,6 +251,7 @@ def open_disk(
     sync: SyncMode,
     virtual_nodes_per_node: int,
     replication_factor: int | None,
+    placement: Placement | None,
     clock: Clock,
 ) -> tuple[OnDisk, Topology]:
     """Open a data directory, a new one or one that was used before.
@@ -247,22 +261,29 @@ def open_disk(
         sync: what a write to it has survived when it returns.
         virtual_nodes_per_node: of a new one; of one that was used before, it or the default.
         replication_factor: the same; None for what it has, or 1.
+        placement: the same; None for what it has, or random.
         clock: tells when to try again after a failure.
 
     Raises:
         DataDirectoryError: it can't be used, or another process uses it.
         CorruptTopologyError: what it says about its servers is damaged.
-        InvalidOptionError: it was made with other numbers.
+        InvalidOptionError: it was made with others.
     """
     directory = DataDirectory.open(path)
     try:
         known = directory.read_topology()
         if known is None:
-            topology = Topology(virtual_nodes_per_node, replication_factor or 1, 0, {})
+            topology = Topology(
+                virtual_nodes_per_node,
+                replication_factor or 1,
+                0,
+                {},
+                placement=placement or Placement.RANDOM,
+            )
             directory.write_topology(topology)
         else:
             topology = known
-            _refuse_other_numbers(known, virtual_nodes_per_node, replication_factor)
+            _refuse_other_wishes(known, virtual_nodes_per_node, replication_factor, placement)
         _refuse_without_journal(directory)
         journal = Journal(directory.journal_path, sync=sync, clock=clock)
     except BaseException:
@@ -281,8 +302,11 @@ def _refuse_without_journal(directory: DataDirectory) -> None:
         raise CorruptJournalError(str(directory.journal_path), "is missing")
 
 
-def _refuse_other_numbers(
-    known: Topology, virtual_nodes_per_node: int, replication_factor: int | None
+def _refuse_other_wishes(
+    known: Topology,
+    virtual_nodes_per_node: int,
+    replication_factor: int | None,
+    placement: Placement | None,
 ) -> None:
     if replication_factor not in (None, known.replication_factor):
         raise InvalidOptionError(
@@ -293,6 +317,11 @@ def _refuse_other_numbers(
         raise InvalidOptionError(
             f"the data directory has {known.virtual_nodes_per_node} virtual nodes a server, "
             f"not {virtual_nodes_per_node}: leave virtual_nodes_per_node out"
+        )
+    if placement not in (None, known.placement):
+        raise InvalidOptionError(
+            f"the placement of the data directory is {known.placement}, not {placement}: "
+            "leave placement out"
         )
 
 

@@ -7,6 +7,7 @@ from core.cluster.replica import Replica
 from core.cluster.shards import Shards
 from core.errors import LastServerError, ServerFailedError
 from core.ring.ownership_diff import OwnershipChange, ownership_diff
+from core.ring.placement import Placement
 from core.ring.ring_view import RingView
 from core.stripes import STRIPE_SHIFT, last_position_of, stripe_of
 
@@ -14,6 +15,11 @@ from core.stripes import STRIPE_SHIFT, last_position_of, stripe_of
 _UNEVEN = 1.25
 # From here on its order of magnitude is: no weight gives a server less than one virtual node.
 _LONG_RATIO = 10_000
+# What can be done about it.
+_REMEDIES = {
+    Placement.RANDOM: "more virtual nodes even that out",
+    Placement.BALANCED: "the next server that joins evens that out",
+}
 
 
 def make_plan(
@@ -23,10 +29,20 @@ def make_plan(
     weight: float,
     before: RingView,
     after: RingView,
+    placement: Placement,
 ) -> Plan:
     """Return the plan that leads from one view to the other. O(keys in the stripes that change).
 
     Keys are counted as they are found; writes that go on meanwhile are counted or not.
+
+    Args:
+        shards: the servers, and who holds what.
+        kind: whether a server joins, leaves or gets another weight.
+        server_id: that server.
+        weight: its weight, the new one.
+        before: the ring as it is.
+        after: the ring as it would be.
+        placement: how its points are chosen, on which it depends what can be advised.
 
     Raises:
         LastServerError: `after` has no server, and there are keys.
@@ -56,7 +72,7 @@ def make_plan(
         keys_lost=lost,
         ideal_fraction=_ideal_fraction(shards, server_id, before, after),
         warnings=(
-            *_warnings(shards, kind, after, keys_after, lost),
+            *_warnings(shards, kind, after, keys_after, lost, placement),
             *(f"{name} does not answer, and was not asked" for name in sorted(moved.silent)),
         ),
         before=before,
@@ -138,7 +154,12 @@ def _ideal_fraction(shards: Shards, server_id: str, before: RingView, after: Rin
 
 
 def _warnings(
-    shards: Shards, kind: ChangeKind, after: RingView, keys_after: dict[str, int], lost: int
+    shards: Shards,
+    kind: ChangeKind,
+    after: RingView,
+    keys_after: dict[str, int],
+    lost: int,
+    placement: Placement,
 ) -> tuple[str, ...]:
     warnings: list[str] = []
     if lost:
@@ -158,6 +179,6 @@ def _warnings(
         times = f"{peak:.2f}" if peak < _LONG_RATIO else f"{peak:.1e}"
         warnings.append(
             f"the fullest server will hold {times} times the mean for its weight: "
-            "more virtual nodes even that out"
+            f"{_REMEDIES[placement]}"
         )
     return tuple(warnings)

@@ -44,7 +44,7 @@ def reopen(
         CorruptJournalError: the journal is damaged.
     """
     ring, change = membership.ring, topology.change
-    ring.restore(topology.weights, topology.epoch)
+    ring.restore(topology.weights, topology.epoch, topology.positions)
     _refuse_lost_servers(disk, topology)
     _open_servers(disk, topology, shards)
     lost = any(server.is_new for _, server in durable_servers(shards))

@@ -8,6 +8,7 @@ from core.cluster.levels import Consistency
 from core.cluster.migration import MigrationProgress
 from core.events import Event
 from core.record import Value
+from core.ring.placement import Placement
 from core.ring.ring_view import RingView, Vnode
 from core.servers.faults import NO_FAULTS, Faults
 
@@ -85,6 +86,7 @@ class StoreSnapshot:
         monotonic: seconds of the store's clock, for rates between two snapshots.
         epoch: the number of the ring's state; every change counts it up.
         virtual_nodes_per_node: vnodes of a server of weight 1.
+        placement: how the vnodes of a server were placed.
         servers: every server, a joining and a leaving one too, sorted by id.
         replication_factor: on how many servers each key is to lie.
         consistency: what operations that name no level promise.
@@ -102,6 +104,7 @@ class StoreSnapshot:
     monotonic: float
     epoch: int
     virtual_nodes_per_node: int
+    placement: Placement
     servers: tuple[ServerSnapshot, ...]
     replication_factor: int
     consistency: Consistency

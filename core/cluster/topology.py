@@ -15,10 +15,17 @@ JSON, so that it can be read without ringtop, in this shape::
       }
     }
 
-``change`` is null or an object of the fields of `PendingChange`. The canonical form is JSON without
-spaces, with sorted names, in ASCII; so a file that an editor laid out anew is still right, and one
-whose content was changed is not. The format comes before the version, and both before anything
-that a later version may change.
+``change`` is null or an object of the fields of `PendingChange`. Where the placement is balanced,
+the version is 2, so that an older ringtop, which knows no placement, says that it is too old; and
+the topology says where the points are, which can't be worked out from the names::
+
+        "change": {..., "positions": "<its server's points after the change>"},
+        "placement": "balanced",
+        "positions": {"alpha": "<its points, see kept_positions>", "bravo": "..."}
+
+The canonical form is JSON without spaces, with sorted names, in ASCII; so a file that an editor
+laid out anew is still right, and one whose content was changed is not. The format comes before the
+version, and both before anything that a later version may change.
 
 Knows no files: see `data_directory`.
 """
@@ -28,10 +35,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from types import MappingProxyType
 from typing import Final
 
+from core.cluster.kept_positions import check_positions, packed, unpacked
 from core.cluster.levels import MAX_REPLICATION_FACTOR
 from core.cluster.plan import ChangeKind
 from core.errors import (
@@ -40,18 +48,21 @@ from core.errors import (
     InvalidServerIdError,
 )
 from core.ring.hash_ring import HashRing
+from core.ring.placement import Placement
 from core.safe_text import quoted, visible
 from core.server_id import checked_server_id
 
 FORMAT: Final = "ringtop data directory"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+# The last version that had no placement, which was random; still written for one.
+_RANDOM_VERSION: Final = 1
 # More than one process serves well; it bounds what a damaged file can ask for.
 MAX_SERVERS: Final = 10_000
 # Each change of the ring is one epoch: as many as a signed 64-bit number tells apart.
 MAX_EPOCH: Final = (1 << 63) - 1
-# 10,000 servers with the longest ids take 1.0 MB.
-MAX_TOPOLOGY_BYTES: Final = 4 << 20
-# Version 1 has 3 levels. The parser calls itself for each, so that a limit must come before it.
+# 10,000 servers with the longest ids take 2.0 MB, the most points that are kept 10.7 MB.
+MAX_TOPOLOGY_BYTES: Final = 16 << 20
+# There are 3 levels. The parser calls itself for each, so that a limit must come before it.
 _MAX_DEPTH: Final = 32
 # The longest number that is within any range here, with room for the digits of a float.
 _MAX_NUMBER_LENGTH: Final = 40
@@ -71,6 +82,8 @@ class PendingChange:
         force: whether keys may be given up that nobody holds any more.
         keys_per_second: how fast to move at most; None for no limit.
         paused: whether it was paused by request.
+        positions: the points of the server after the change, in order, if they are kept; none for
+            one that leaves.
 
     Raises:
         InvalidOptionError: a number is out of range, or something is of another type.
@@ -84,6 +97,7 @@ class PendingChange:
     force: bool = False
     keys_per_second: float | None = None
     paused: bool = False
+    positions: tuple[int, ...] = field(default=(), repr=False)
 
     def __post_init__(self) -> None:
         if not isinstance(self.kind, ChangeKind):
@@ -110,10 +124,13 @@ class Topology:
         epoch: the epoch of the ring view that `weights` is.
         weights: the servers before the pending change, with their weights; sorted by id.
         change: the change that is under way, if one is.
+        placement: how the points of servers are chosen.
+        positions: the points of each server, in order, where the placement is balanced; else none.
 
     Raises:
         InvalidOptionError: a number is out of range, something is of another type, there are more
-            than 10,000 servers, or the change is none of these servers.
+            than 10,000 servers or 2,000,000 points, the points are not those of the servers, or the
+            change is none of these servers.
         InvalidServerIdError: an id is not allowed.
     """
 
@@ -122,11 +139,14 @@ class Topology:
     epoch: int
     weights: Mapping[str, float]
     change: PendingChange | None = None
+    placement: Placement = Placement.RANDOM
+    positions: Mapping[str, tuple[int, ...]] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
         if isinstance(self.virtual_nodes_per_node, bool):
             raise InvalidOptionError("virtual_nodes_per_node must be a whole number")
-        ring = HashRing(self.virtual_nodes_per_node)
+        ring = HashRing(self.virtual_nodes_per_node, placement=self.placement)
+        object.__setattr__(self, "placement", ring.placement)
         _check_whole(self.replication_factor, "replication_factor", 1, MAX_REPLICATION_FACTOR)
         _check_whole(self.epoch, "epoch", 0, MAX_EPOCH)
         # One may join: what is written when it has joined must be within the limit too.
@@ -147,14 +167,28 @@ class Topology:
                 raise InvalidOptionError(
                     f"the server of the change, {self.change.server_id}, is {state}"
                 )
+        self._check_positions(ring)
+
+    def _check_positions(self, ring: HashRing) -> None:
+        change = self.change
+        changed = None
+        if change is not None and change.kind is not ChangeKind.REMOVE:
+            changed = change.server_id, change.weight, change.positions
+        elif change is not None and change.positions:
+            raise InvalidOptionError("a server that leaves has no points afterwards")
+        check_positions(ring, self.weights, self.positions, changed)
+        positions = {server_id: tuple(self.positions[server_id]) for server_id in self.positions}
+        # Nobody's to change, either.
+        object.__setattr__(self, "positions", MappingProxyType(positions))
 
 
 def encode(topology: Topology) -> bytes:
-    """Return the content of the file for a topology. O(servers)."""
+    """Return the content of the file for a topology. O(servers + points that are kept)."""
     content = _content_of(topology)
+    is_random = topology.placement is Placement.RANDOM
     document = {
         "format": FORMAT,
-        "version": FORMAT_VERSION,
+        "version": _RANDOM_VERSION if is_random else FORMAT_VERSION,
         "checksum": _checksum_of(content),
         "topology": content,
     }
@@ -198,39 +232,68 @@ def _decoded(content: bytes) -> Topology:
     version = document.get("version")
     if not _is_whole(version):
         raise _Fault("its version is not a whole number")
-    if version != FORMAT_VERSION:
+    if version not in (_RANDOM_VERSION, FORMAT_VERSION):
         raise _LaterVersionError(version)
     _check_names(document, {"format", "version", "checksum", "topology"}, "it")
     topology = _object(document["topology"], "the topology")
     if document["checksum"] != _checksum_of(topology):
         raise _Fault("its checksum is wrong: it was changed by something else than ringtop")
-    return _topology_of(topology)
+    return _topology_of(topology, placed=version == FORMAT_VERSION)
 
 
-def _topology_of(content: dict[str, object]) -> Topology:
-    """Return the topology that a checked object says, if it is one."""
-    names = {"virtual_nodes_per_node", "replication_factor", "epoch", "weights", "change"}
+def _topology_of(content: dict[str, object], *, placed: bool) -> Topology:
+    """Return the topology that a checked object says, if it is one.
+
+    Args:
+        content: the object.
+        placed: whether it says where points were placed.
+    """
+    names = set(Topology.__dataclass_fields__) - (set() if placed else {"placement", "positions"})
     _check_names(content, names, "the topology")
     fields = {**content, "weights": _object(content["weights"], "the weights")}
+    if placed:
+        points = _object(content["positions"], "the positions")
+        fields["placement"] = _placement_of(content)
+        fields["positions"] = {
+            server_id: _positions_of(text, quoted(server_id, 40))
+            for server_id, text in points.items()
+        }
     try:
         if content["change"] is not None:
-            change = _object(content["change"], "the change")
-            _check_names(change, set(PendingChange.__dataclass_fields__), "the change")
-            fields["change"] = PendingChange(**{**change, "kind": _kind_of(change)})  # type: ignore[arg-type]
+            fields["change"] = _change_of(_object(content["change"], "the change"), placed=placed)
         return Topology(**fields)  # type: ignore[arg-type]
     except (InvalidOptionError, InvalidServerIdError) as error:
         raise _Fault(str(error)) from None
 
 
+def _change_of(content: dict[str, object], *, placed: bool) -> PendingChange:
+    names = set(PendingChange.__dataclass_fields__) - (set() if placed else {"positions"})
+    _check_names(content, names, "the change")
+    fields = {**content, "kind": _kind_of(content)}
+    if placed:
+        fields["positions"] = _positions_of(content["positions"], "the change")
+    return PendingChange(**fields)  # type: ignore[arg-type]
+
+
 def _content_of(topology: Topology) -> dict[str, object]:
-    change = topology.change
-    return {
+    change = None if topology.change is None else asdict(topology.change)
+    content: dict[str, object] = {
         "virtual_nodes_per_node": topology.virtual_nodes_per_node,
         "replication_factor": topology.replication_factor,
         "epoch": topology.epoch,
         "weights": dict(topology.weights),
-        "change": None if change is None else asdict(change),
+        "change": change,
     }
+    if topology.placement is not Placement.RANDOM:
+        content["placement"] = topology.placement.value
+        content["positions"] = {
+            server_id: packed(positions) for server_id, positions in topology.positions.items()
+        }
+    if change is not None:
+        positions = change.pop("positions")
+        if topology.placement is not Placement.RANDOM:
+            change["positions"] = packed(positions)
+    return content
 
 
 def _checksum_of(content: dict[str, object]) -> str:
@@ -316,6 +379,20 @@ def _kind_of(change: dict[str, object]) -> ChangeKind:
         if change["kind"] == kind.value:
             return kind
     raise _Fault(f"the kind of the change is none of {', '.join(ChangeKind)}")
+
+
+def _placement_of(content: dict[str, object]) -> Placement:
+    for placement in Placement:
+        if content["placement"] == placement.value:
+            return placement
+    raise _Fault(f"the placement is none of {', '.join(Placement)}")
+
+
+def _positions_of(text: object, whose: str) -> tuple[int, ...]:
+    try:
+        return unpacked(text)
+    except ValueError:
+        raise _Fault(f"the positions of {whose} are no base64 of whole positions") from None
 
 
 def _is_whole(value: object) -> bool:

@@ -144,6 +144,19 @@ class RingView:
         view.epoch = self.epoch + 1
         return view
 
+    def in_epoch(self, epoch: int) -> "RingView":
+        """Return this view as it is to be in another epoch. O(servers)."""
+        if epoch == self.epoch:
+            return self
+        view = type(self)(epoch, (), self.weights, self._hash)
+        view.vnodes, view.positions = self.vnodes, self.positions
+        view.vnodes_by_server = self.vnodes_by_server
+        view._sizes, view._shares = self._sizes, self._shares
+        # `_table` first, since whoever fills it meanwhile fills it last.
+        view._table = self._table
+        view._ends, view._primaries = self._ends, self._primaries
+        return view
+
     def _successor(
         self,
         vnodes: list[Vnode],
@@ -288,6 +301,10 @@ class RingView:
                 {server_id: self._sizes[server_id] / POSITIONS for server_id in self.servers}
             )
         return self._shares
+
+    def sizes(self) -> Mapping[str, int]:
+        """Return how many positions each server is the primary of. O(1)."""
+        return MappingProxyType(self._sizes)
 
     def vnode_counts(self) -> Mapping[str, int]:
         """Return how many vnodes each server has. O(servers)."""

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 
 from tests.benchmarks import (
+    balance,
     durable,
     growth,
     join,
@@ -26,6 +27,7 @@ from tests.benchmarks.measure import Figure
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "lookup": lookup.figures,
+    "balance": balance.figures,
     "operations": operations.figures,
     "memory": memory.figures,
     "servers": servers.figures,

@@ -38,10 +38,11 @@ def crowded(text: bytes, seed: int, signed: bool) -> int:
 
 def opened(directory: Path, replicas: int | None = None, **options: Any) -> Any:
     """Open a coarse store without threads of its own; made with one vnode for each server."""
+    made_with: dict[str, Any] = {} if directory.exists() else {"virtual_nodes_per_node": 1}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(COARSE.store, "murmur3", crowded)  # a data directory takes no other
         return COARSE.KeyValueStore(
-            **{"virtual_nodes_per_node": 1, "background": False, **options},
+            **{**made_with, "background": False, **options},
             data_dir=directory,
             replication_factor=replicas,
             hash_function=crowded,

@@ -19,6 +19,8 @@ from tests.durability.steps import abandon, copy_of, opened, steps_told
 SERVERS = ("s0", "s1", "s2", "s3")
 JOINER = "s4"
 KEYS = 40
+# Chosen points are spread over the ring, an eighth of which has all keys.
+VNODES = {"random": 1, "balanced": 8}
 # Of the images whose change was not over, each so many-th is killed once more in the next change.
 ALSO_KILLED_LATER = 5
 
@@ -52,12 +54,18 @@ CHANGES: dict[str, Change] = {
 class Recording:
     """A membership change, and an image of each of its steps."""
 
-    def __init__(self, place: Path, replicas: int) -> None:
+    def __init__(self, place: Path, replicas: int, placement: str) -> None:
         self.place = place
         self.images: list[Image] = []
         self.content = {f"key {number}": f"value {number}" for number in range(KEYS)}
         self.steps = 0
-        self.store = opened(place / "data", replicas, yield_point=self._note)
+        self.store = opened(
+            place / "data",
+            replicas,
+            yield_point=self._note,
+            placement=placement,
+            virtual_nodes_per_node=VNODES[placement],
+        )
         self._telling = False
         for server_id in SERVERS:
             self.store.add_server(server_id)
@@ -142,8 +150,18 @@ def test_a_change_that_was_killed_at_any_step_can_be_gone_on_with(
     kill_at_every_step(place, replicas, change, cancelled=cancelled)
 
 
-def kill_at_every_step(place: Path, replicas: int, change: str, *, cancelled: bool) -> None:
-    recording = Recording(place, replicas)
+@pytest.mark.parametrize("cancelled", [False, True], ids=["finished", "cancelled"])
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_a_balanced_ring_that_was_killed_goes_on_for_the_same_points(
+    place: Path, change: str, cancelled: bool
+) -> None:
+    kill_at_every_step(place, 1, change, cancelled=cancelled, placement="balanced")
+
+
+def kill_at_every_step(
+    place: Path, replicas: int, change: str, *, cancelled: bool, placement: str = "random"
+) -> None:
+    recording = Recording(place, replicas, placement)
     images = recording.run(CHANGES[change], cancelled_after=2 if cancelled else None)
     steps = {image.step for image in images}
     assert steps >= {"write_topology", "note_move", "forget_moves", "move.flipped", "discard"}

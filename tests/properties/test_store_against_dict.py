@@ -4,7 +4,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from core import HashRing, KeyValueStore, LastServerError, Migration, NoServersError
+from core import (
+    HashRing,
+    KeyValueStore,
+    LastServerError,
+    Migration,
+    NoServersError,
+    Placement,
+)
 from core.ring.hashing import HashFunction, murmur3, position_of
 
 SERVERS = ["alpha", "bravo", "charlie", "delta"]
@@ -31,9 +38,12 @@ class StoreAgainstDict(RuleBasedStateMachine):
         hash_function=st.sampled_from([murmur3, crowded_hash]),
         servers=st.lists(st.sampled_from(SERVERS), unique=True),
         vnodes=st.sampled_from([1, 3, 20]),
+        placement=st.sampled_from(Placement),
     )
-    def start(self, hash_function: HashFunction, servers: list[str], vnodes: int) -> None:
-        self.store = KeyValueStore(vnodes, hash_function=hash_function)
+    def start(
+        self, hash_function: HashFunction, servers: list[str], vnodes: int, placement: Placement
+    ) -> None:
+        self.store = KeyValueStore(vnodes, placement=placement, hash_function=hash_function)
         for server_id in servers:
             assert self.store.add_server(server_id)
 

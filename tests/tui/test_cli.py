@@ -44,6 +44,9 @@ def written(path: Path, text: str) -> str:
         (["--once", "--servers", "a=-1"], "a weight must be above 0"),
         (["--once", "--servers", "a=nan"], "a weight must be above 0"),
         (["--virtual-nodes", "0"], "'--virtual-nodes': 0 is not in the range"),
+        (["--placement", "even"], "'even' is neither random nor balanced"),
+        (["plan", "--add", "x", "--placement", "x\x1b"], r"'x\x1b' is neither random nor balanced"),
+        (["bench", "--placement", ""], "'' is neither random nor balanced"),
         (["--keys", "0"], "'--keys': 0 is not in the range"),
         (["--keys", "many"], "'--keys': 'many' is not a valid integer"),
         (["--threads", "65"], "'--threads': 65 is not in the range"),
@@ -217,6 +220,37 @@ def test_a_plan_counts_the_very_keys_that_were_given(capsys: Capture, tmp_path: 
     assert document["bytes_moved"] == sum(map(len, moved))
     assert document["weight"] == 1.5
     assert document["keys_from"] == "file"
+
+
+def test_a_plan_of_a_balanced_ring_is_that_of_servers_in_the_order_given(
+    capsys: Capture, tmp_path: Path
+) -> None:
+    keys = [f"user:{number}" for number in range(2_000)]
+    source = written(tmp_path / "keys", "\n".join(keys))
+    arguments = ("plan", "--servers", "b,a", "--add", "c", "--placement", "balanced", "--json")
+    document = json.loads(inside(capsys, *arguments, "--keys-from", source).output)
+
+    from core import HashRing
+
+    ring = HashRing(placement="balanced")
+    ring.add_server("b")
+    ring.add_server("a")
+    before = {key: ring.view.server_for_key(key) for key in keys}
+    ring.add_server("c")
+    moved = sum(ring.view.server_for_key(key) != before[key] for key in keys)
+    assert document["keys_moved"] == moved
+
+
+def test_the_dashboard_and_the_bench_take_a_balanced_placement(capsys: Capture) -> None:
+    arguments = ("--servers", "10", "--placement", "Balanced", "--keys", "50", "--json")
+    seen = json.loads(inside(capsys, "--no-load", *arguments).output)
+    assert seen["placement"] == "balanced"
+    assert [server["share"] for server in seen["servers"]] == pytest.approx([0.1] * 10, rel=0.001)
+    assert [server["vnodes"] for server in seen["servers"]] == [150] * 10
+    measured = json.loads(inside(capsys, "bench", "--operations", "9", *arguments).output)
+    assert measured["placement"] == "balanced"
+    random = json.loads(inside(capsys, "--no-load", "--keys", "50", "--json").output)
+    assert random["placement"] == "random"
 
 
 def test_a_removal_is_planned_too(capsys: Capture) -> None:

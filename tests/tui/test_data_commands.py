@@ -321,8 +321,33 @@ def test_an_existing_directory_keeps_its_own_numbers_and_says_so(
     outcome = inside(capsys, *arguments)
     assert outcome.status == 0
     line = one_line(outcome)
-    assert "keeps its 1 server (alpha), 1 replica of each key, 150 virtual nodes a server" in line
+    assert "keeps its 1 server (alpha), 1 replica of each key, 150 virtual nodes a server: " in line
     assert f"data in {data}, everysec" in outcome.output
+
+
+def test_a_new_directory_is_made_balanced_where_that_is_asked_for(
+    tmp_path: Path, capsys: Capture
+) -> None:
+    arguments = ("--data", str(tmp_path / "new"), "--json")
+    wishes = ("--servers", "a=2,b,c,d", "--placement", "balanced")
+    made = json.loads(inside(capsys, *arguments, *wishes).output)
+    assert made["placement"] == "balanced"
+    assert [server["share"] for server in made["servers"]] == pytest.approx([0.4, 0.2, 0.2, 0.2])
+    again = inside(capsys, *arguments)
+    assert json.loads(again.output)["servers"] == made["servers"]
+    assert (again.status, again.messages) == (0, "")
+    inside(capsys, *arguments, *wishes)
+    seen = inside(capsys, *arguments, "--observe")
+    assert json.loads(seen.output)["placement"] == "balanced"
+
+
+def test_an_existing_directory_keeps_its_placement_and_says_so(data: Path, capsys: Capture) -> None:
+    outcome = inside(capsys, "--placement", "balanced", "--json")
+    assert one_line(outcome).endswith(
+        "this directory keeps its random placement: --placement is for a new one"
+    )
+    assert json.loads(outcome.output)["placement"] == "random"
+    assert inside(capsys, "--placement", "random", "--json").messages == ""
 
 
 def test_a_wrong_weight_makes_nothing(tmp_path: Path, capsys: Capture) -> None:

@@ -162,7 +162,28 @@ def test_a_plan_warns_when_one_server_remains_and_when_it_would_be_uneven() -> N
         "only alpha remains: it takes every key and all the load",
     )
     uneven = store_with(["alpha", "bravo", "charlie"], virtual_nodes_per_node=1)
-    assert "times the mean" in uneven.plan_add_server("delta").warnings[-1]
+    assert (
+        uneven.plan_add_server("delta")
+        .warnings[-1]
+        .endswith(" times the mean for its weight: more virtual nodes even that out")
+    )
+
+
+def test_a_plan_of_a_balanced_ring_advises_what_helps_there() -> None:
+    store = store_with(
+        ["alpha", "bravo", "charlie"], virtual_nodes_per_node=1, placement="balanced"
+    )
+    store.remove_server("bravo")
+    plan = store.plan_remove_server("charlie")
+    assert plan.warnings == ("only alpha remains: it takes every key and all the load",)
+    store.add_server("delta")
+    leave = store.plan_remove_server("alpha")
+    assert leave.warnings[-1].endswith(
+        " times the mean for its weight: the next server that joins evens that out"
+    )
+    peak = leave.peak_to_average_after
+    store.commit(leave).wait()
+    assert store.plan_add_server("echo").peak_to_average_after < peak
 
 
 def test_the_changes_of_a_plan_are_those_of_the_ring() -> None:

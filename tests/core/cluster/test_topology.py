@@ -1,5 +1,6 @@
 """A topology comes back as it was written, and nothing else is taken for one."""
 
+import base64
 import hashlib
 import json
 import random
@@ -11,7 +12,14 @@ from typing import Any
 
 import pytest
 
-from core import ChangeKind, CorruptTopologyError, InvalidOptionError, InvalidServerIdError
+from core import (
+    ChangeKind,
+    CorruptTopologyError,
+    InvalidOptionError,
+    InvalidServerIdError,
+    Placement,
+)
+from core.cluster.kept_positions import MAX_POINTS, packed
 from core.cluster.topology import (
     FORMAT,
     MAX_EPOCH,
@@ -29,13 +37,24 @@ LONGEST_MESSAGE = 400
 JOIN = PendingChange(
     ChangeKind.ADD, "charlie", 0.5, cancelling=True, force=True, keys_per_second=250, paused=True
 )
-TOPOLOGIES = (
+TOPOLOGIES: tuple[Topology, ...] = (
     Topology(150, 1, 0, {}),
     Topology(1, 7, MAX_EPOCH, {"alpha": 1_000.0}),
     Topology(150, 2, 12, {"bravo": 2.5, "alpha": 1, "10.0.0.1:6379": 0.001}, JOIN),
     Topology(30, 3, 4, {"alpha": 1.0}, PendingChange(ChangeKind.REMOVE, "alpha", 1.0)),
     Topology(30, 3, 4, {"alpha": 1.0}, PendingChange(ChangeKind.REWEIGH, "alpha", 3.0)),
 )
+# Of 2 points for a weight of 1.
+POINTS = {"alpha": (0, 1 << 31), "bravo": (7, 300, (1 << 32) - 1)}
+WEIGHTS = {"alpha": 1.0, "bravo": 1.5}
+JOIN_AT = PendingChange(ChangeKind.ADD, "charlie", 0.5, positions=(9,))
+REWEIGH_AT = PendingChange(ChangeKind.REWEIGH, "bravo", 1.0, positions=(7, 300))
+LEAVE = PendingChange(ChangeKind.REMOVE, "bravo", 1.5, cancelling=True)
+BALANCED = tuple(
+    Topology(2, 1, 5, WEIGHTS, change, Placement.BALANCED, POINTS)
+    for change in (JOIN_AT, REWEIGH_AT, LEAVE, None)
+)
+TOPOLOGIES = (*TOPOLOGIES, *BALANCED, Topology(2, 1, 0, {}, None, Placement.BALANCED))
 
 
 def checksum_of(content: object) -> str:
@@ -45,10 +64,10 @@ def checksum_of(content: object) -> str:
 
 
 def sealed(content: object, **document: object) -> bytes:
-    """Return a file of any content whose checksum is right."""
+    """Return a file of any content whose checksum is right, of the version that it looks like."""
     whole = {
         "format": FORMAT,
-        "version": 1,
+        "version": 2 if isinstance(content, dict) and "placement" in content else 1,
         "checksum": checksum_of(content),
         "topology": content,
         **document,
@@ -100,6 +119,49 @@ class TestRoundTrip:
         assert len(content) < MAX_TOPOLOGY_BYTES
         assert decode(content) == topology
 
+    def test_a_random_placement_is_written_as_it_was_before_there_was_another(self) -> None:
+        document = json.loads(encode(TOPOLOGIES[2]))
+        assert document["version"] == 1
+        assert set(document["topology"]) == {
+            "virtual_nodes_per_node",
+            "replication_factor",
+            "epoch",
+            "weights",
+            "change",
+        }
+        assert "positions" not in document["topology"]["change"]
+        assert decode(json.dumps(document).encode()).placement is Placement.RANDOM
+
+    def test_the_points_of_a_balanced_placement_are_written_as_described(self) -> None:
+        document = json.loads(encode(BALANCED[0]))
+        assert document["version"] == 2
+        content = document["topology"]
+        assert content["placement"] == "balanced"
+        for server_id, points in POINTS.items():
+            plain = b"".join(point.to_bytes(4, "big") for point in points)
+            assert base64.b64decode(content["positions"][server_id]) == plain
+        assert base64.b64decode(content["change"]["positions"]) == bytes([0, 0, 0, 9])
+
+    def test_a_topology_does_not_change_with_the_points_it_was_made_from(self) -> None:
+        points: dict[str, Any] = {name: list(each) for name, each in POINTS.items()}
+        topology = Topology(2, 1, 5, WEIGHTS, None, Placement.BALANCED, points)
+        points["alpha"].append(8)
+        del points["bravo"]
+        assert topology == BALANCED[3]
+
+    def test_as_many_points_as_are_allowed_fit(self) -> None:
+        server_ids = [f"{number:064d}" for number in range(MAX_SERVERS)]
+        each = MAX_POINTS // MAX_SERVERS
+        points = {
+            server_id: tuple(range(number * each, (number + 1) * each))
+            for number, server_id in enumerate(server_ids)
+        }
+        weights = dict.fromkeys(server_ids, 1.0)
+        topology = Topology(each, 1, 0, weights, None, Placement.BALANCED, points)
+        content = encode(topology)
+        assert len(content) < MAX_TOPOLOGY_BYTES
+        assert decode(content) == topology
+
 
 class TestRefusal:
     def test_a_changed_content_is_refused_by_its_checksum(self) -> None:
@@ -107,9 +169,9 @@ class TestRefusal:
         assert "its checksum is wrong" in refusal_of(content)
 
     def test_a_later_version_says_so_and_not_that_the_file_is_damaged(self) -> None:
-        message = refusal_of(sealed({"shape": [1]}, version=2, more=True))
+        message = refusal_of(sealed({"shape": [1]}, version=3, more=True))
         assert message == (
-            "topology.json has format version 2, and this ringtop knows 1: "
+            "topology.json has format version 3, and this ringtop knows 2: "
             "open it with the ringtop that wrote it, or a newer one"
         )
 
@@ -128,7 +190,7 @@ class TestRefusal:
             (b"\xef\xbb\xbf{}", "it is not JSON at line 1 column 1"),
             (b"[" * 100_000, "it is nested too deeply"),
             (b'{"a":' * 1_000 + b"1" + b"}" * 1_000, "it is nested too deeply"),
-            (b" " * (MAX_TOPOLOGY_BYTES + 1), "it is longer than 4,194,304 bytes"),
+            (b" " * (MAX_TOPOLOGY_BYTES + 1), "it is longer than 16,777,216 bytes"),
             (b"[]", "it is not an object"),
             (b"{}", "it does not say that it is ringtop's"),
             (b'{"a": 1, "a": 1}', "'a' is in it twice"),
@@ -142,7 +204,7 @@ class TestRefusal:
             (sealed({}, version="1"), "its version is not a whole number"),
             (sealed({}, more=1), "it has an unknown field 'more'"),
         ],
-        ids=lambda part: part if isinstance(part, str) else "",  # a file of 4 MB is no name
+        ids=lambda part: part if isinstance(part, str) else "",  # a file of 16 MB is no name
     )
     def test_what_is_no_topology_is_refused(self, content: bytes, said: str) -> None:
         assert said in refusal_of(content)
@@ -210,6 +272,72 @@ class TestRefusal:
     def test_only_a_server_of_the_ring_can_leave_or_be_reweighed(self, kind: ChangeKind) -> None:
         with pytest.raises(InvalidOptionError, match="bravo, is not in the ring"):
             Topology(150, 1, 0, {"alpha": 1.0}, PendingChange(kind, "bravo", 1.0))
+
+    @pytest.mark.parametrize(
+        ("path", "value", "said"),
+        [
+            (["placement"], "even", "the placement is none of random, balanced"),
+            (["placement"], [], "the placement is none of random, balanced"),
+            (["placement"], "random", "the points of a random placement are not kept"),
+            (["positions"], [], "the positions is not an object"),
+            (["positions"], {}, "the points are not those of the servers"),
+            (["positions", "charlie"], packed((1, 2)), "the points are not those of the servers"),
+            (["positions", "alpha"], None, "the positions of 'alpha' are no base64"),
+            (["positions", "alpha"], "AAAA\n", "the positions of 'alpha' are no base64"),
+            (["positions", "alpha"], "é", "the positions of 'alpha' are no base64"),
+            (["positions", "alpha"], "AAAAAAA=", "the positions of 'alpha' are no base64"),
+            (["positions", "al\npha"], 1, r"the positions of 'al\npha' are no base64"),
+            (["positions", "alpha"], "", "alpha has 0 points, and should have 2"),
+            (["positions", "alpha"], packed((1, 2, 3)), "alpha has 3 points, and should have 2"),
+            (["positions", "alpha"], packed((2, 1)), "the points of alpha are not in order"),
+            (["positions", "alpha"], packed((2, 2)), "the points of alpha are not in order"),
+            (["positions", "alpha"], packed((2, 300)), "two servers have a point at one position"),
+            (["change", "positions"], "", "charlie has 0 points, and should have 1"),
+            (["change", "positions"], packed((300,)), "two servers have a point at one position"),
+            (["change", "positions"], 9, "the positions of the change are no base64"),
+            (["change", "kind"], "remove", "a server that leaves has no points afterwards"),
+        ],
+    )
+    def test_points_that_can_not_be_are_refused_though_the_checksum_is_right(
+        self, path: list[str], value: object, said: str
+    ) -> None:
+        content = content_of(BALANCED[0])
+        place = content
+        for name in path[:-1]:
+            place = place[name]
+        place[path[-1]] = value
+        if value == "remove":
+            content["change"]["server_id"] = "alpha"
+        assert said in refusal_of(sealed(content))
+
+    @pytest.mark.parametrize("field", ["placement", "positions"])
+    def test_a_version_has_its_own_fields_and_no_others(self, field: str) -> None:
+        content = content_of(BALANCED[3])
+        assert f"the topology has an unknown field '{field}'" in refusal_of(
+            sealed({**content_of(TOPOLOGIES[0]), field: content[field]}, version=1)
+        )
+        del content[field]
+        assert f"the topology has no {field}" in refusal_of(sealed(content, version=2))
+
+    def test_a_server_that_gets_other_points_may_have_those_it_had(self) -> None:
+        assert decode(encode(BALANCED[1])) == BALANCED[1]
+        bad = PendingChange(ChangeKind.REWEIGH, "bravo", 1.0, positions=(0, 300))
+        with pytest.raises(InvalidOptionError, match="at one position"):
+            Topology(2, 1, 5, WEIGHTS, bad, Placement.BALANCED, POINTS)
+
+    @pytest.mark.parametrize("points", [(-1, 5), (5, 1 << 32), (0, True), (1.0, 2)])
+    def test_points_off_the_ring_are_never_written(self, points: Any) -> None:
+        with pytest.raises(InvalidOptionError, match="a point of alpha is not on the ring"):
+            Topology(2, 1, 0, {"alpha": 1.0}, None, Placement.BALANCED, {"alpha": points})
+
+    def test_too_many_points_are_never_written(self) -> None:
+        weights = {f"s{number}": 1.0 for number in range(21)}
+        points = {
+            name: tuple(range(number * 100_000, (number + 1) * 100_000))
+            for number, name in enumerate(weights)
+        }
+        with pytest.raises(InvalidOptionError, match="at most 2,000,000 points"):
+            Topology(100_000, 1, 0, weights, None, Placement.BALANCED, points)
 
     def test_nothing_can_be_written_that_could_not_be_read(self) -> None:
         full = {f"s{number}": 1.0 for number in range(MAX_SERVERS)}
