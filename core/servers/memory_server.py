@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from operator import attrgetter
 
 from core.native import i64
-from core.native import i64
 from core.record import (
     DIGEST_MASK,
     NEVER_EXPIRES,
