@@ -74,7 +74,7 @@ class RoutingTable:
         self._behind: list[dict[Owners, Route]] = [{} for _ in range(STRIPES)]
         self._tallies: list[dict[Owners, KeyTally]] = [{} for _ in range(STRIPES)]
         self.stripes: list[StripeRoutes] = [
-            StripeRoutes(stripe, [POSITIONS_PER_STRIPE - 1], [self._unowned], self._listed)
+            StripeRoutes.of(stripe, [POSITIONS_PER_STRIPE - 1], [self._unowned], self._listed)
             for stripe in range(STRIPES)
         ]
 
@@ -197,7 +197,7 @@ class RoutingTable:
             routes.clear()
             tallies.clear()
         for stripe in range(STRIPES):
-            self.stripes[stripe] = StripeRoutes(
+            self.stripes[stripe] = StripeRoutes.of(
                 stripe, [POSITIONS_PER_STRIPE - 1], [route], self._listed
             )
         self._listed[:] = [self._unowned] * len(self._listed)

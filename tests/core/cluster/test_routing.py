@@ -1,7 +1,7 @@
 """The routing table against the plainest model of it: an owner for every position of interest."""
 
 import random
-from itertools import pairwise
+from itertools import pairwise, permutations
 
 import pytest
 from hypothesis import given, settings
@@ -38,12 +38,15 @@ spans = st.tuples(edges, edges).map(sorted)
 owners = st.sampled_from([(), ("alpha",), ("bravo",), ("charlie",)])
 
 
-def new_table() -> RoutingTable:
-    replicas = {
-        server_id: Replica(MemoryServer(server_id, position_of))
-        for server_id in ("alpha", "bravo", "charlie")
-    }
-    return RoutingTable(replicas.__getitem__)
+SERVERS = ("alpha", "bravo", "charlie", *"abcdefghijk")
+
+
+def new_replicas() -> dict[str, Replica]:
+    return {server_id: Replica(MemoryServer(server_id, position_of)) for server_id in SERVERS}
+
+
+def new_table(replicas: dict[str, Replica] | None = None) -> RoutingTable:
+    return RoutingTable((replicas or new_replicas()).__getitem__)
 
 
 @settings(max_examples=200)
@@ -104,18 +107,53 @@ def test_a_table_that_was_fetched_stays_what_it_was() -> None:
 
 @pytest.mark.parametrize("ranges", [1, 2, 7, 8, 9, 100, 1_000])
 def test_every_position_of_a_stripe_of_many_ranges_has_its_route(ranges: int) -> None:
-    table, source, stripe = new_table(), random.Random(ranges), 5
     names: list[Owners] = [("alpha",), ("bravo",), ("charlie",)]
+    assert_every_position_has_its_route(ranges, names)
+
+
+def test_a_stripe_may_have_more_owners_than_fit_into_its_short_numbers() -> None:
+    """Of 1,023 numbers each has 10 bits, of more 32."""
+    owners: list[Owners] = list(permutations(SERVERS, 3))
+    for count in (1_023, 1_024, 1_025, 2_000):
+        assert_every_position_has_its_route(2_000, owners[:count])
+
+
+def test_owners_that_are_not_all_well_lie_beside_others() -> None:
+    """Their routes have no number, and go when the server is current again."""
+    replicas = new_replicas()
+    table = new_table(replicas)
+    table.assign(0, 99, ("alpha",))
+    replicas["bravo"].miss_all(0)
+    table.assign(100, 199, ("bravo", "alpha"))
+    table.assign(200, 299, ("alpha",))
+    table.assign(300, 399, ("bravo", "alpha"))
+    assert [table.at(place).owners for place in (99, 100, 199, 200, 299, 300)] == [
+        ("alpha",),
+        ("bravo", "alpha"),
+        ("bravo", "alpha"),
+        ("alpha",),
+        ("alpha",),
+        ("bravo", "alpha"),
+    ]
+    assert not table.at(350).well
+    replicas["bravo"].caught_up(0)
+    table.refresh(0)
+    assert table.at(350).well
+    assert table.at(350) is table.at(150)
+
+
+def assert_every_position_has_its_route(ranges: int, names: list[Owners]) -> None:
+    table, source, stripe = new_table(), random.Random(ranges), 5
     ends = [*sorted(source.sample(range(STRIPE - 1), ranges - 1)), STRIPE - 1]
     low = stripe * STRIPE
     for number, end in enumerate(ends):
-        table.assign(low, stripe * STRIPE + end, names[number % 3])
+        table.assign(low, stripe * STRIPE + end, names[number % len(names)])
         low = stripe * STRIPE + end + 1
     assert len(table.stripes[stripe].routes) == ranges
     for number, end in enumerate(ends):
         start = ends[number - 1] + 1 if number else 0
         for place in {start, (start + end) // 2, end}:
-            assert table.at(stripe * STRIPE + place).owners == names[number % 3]
+            assert table.at(stripe * STRIPE + place).owners == names[number % len(names)]
 
 
 def test_a_thousand_ranges_of_few_owners_share_their_routes() -> None:
