@@ -1,9 +1,11 @@
 """``make bench``: every figure of the project, measured in one run.
 
-``python -m tests.benchmarks [--json] [NAME ...]`` measures the named groups, or all of them.
+``python -m tests.benchmarks [--json] [--write] [NAME ...]`` measures the named groups, or all of
+them. ``--write`` keeps the results, and tells of them in `RESULTS.md` and the README.
 """
 
 import json
+import os
 import platform
 import sys
 import time
@@ -17,6 +19,7 @@ from tests.benchmarks import (
     join,
     lookup,
     memory,
+    metrics,
     operations,
     peers,
     screen,
@@ -24,12 +27,14 @@ from tests.benchmarks import (
 )
 from tests.benchmarks.compiled import core_is_compiled
 from tests.benchmarks.measure import Figure
+from tests.benchmarks.results import Results, keep
 
 GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "lookup": lookup.figures,
     "balance": balance.figures,
     "operations": operations.figures,
     "memory": memory.figures,
+    "metrics": metrics.figures,
     "servers": servers.figures,
     "join": join.figures,
     "growth": growth.figures,
@@ -37,6 +42,10 @@ GROUPS: dict[str, Callable[[], Iterator[Figure]]] = {
     "screen": screen.figures,
     "durable": durable.figures,
 }
+
+
+# What the bars are for.
+OLDEST_PYTHON = (3, 11)
 
 
 def main(arguments: list[str]) -> int:
@@ -48,20 +57,35 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"no group {', '.join(sorted(unknown))}: {', '.join(GROUPS)}\n")
         return 2
     core = "compiled core" if core_is_compiled() else "core not compiled"
-    machine = f"Python {platform.python_version()}, {platform.machine()}, {_processor()}, {core}"
+    machine = (
+        f"Python {platform.python_version()}, {platform.machine()}, {_processor()}, "
+        f"{os.cpu_count()} cores, {core}"
+    )
+    date = time.strftime("%Y-%m-%d")
     if not as_json:
-        sys.stdout.write(f"{machine}, {time.strftime('%Y-%m-%d')}\n\n")
-    figures: list[Figure] = []
+        sys.stdout.write(f"{machine}, {date}\n\n")
+    measured: dict[str, list[Figure]] = {}
     for name in names:
+        measured[name] = []
         for figure in GROUPS[name]():
-            figures.append(figure)
+            measured[name].append(figure)
             if not as_json:
                 sys.stdout.write(_line(figure))
                 sys.stdout.flush()
+        if "--write" in arguments:
+            keep(_name_of_results(name), Results(machine, date, measured[name]))
+    figures = [figure for group in measured.values() for figure in group]
     if as_json:
         report = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return 1 if any(figure.met is False for figure in figures) else 0
+
+
+def _name_of_results(group: str) -> str:
+    """Return where a group's results are kept: those of the oldest Python have its own name."""
+    if sys.version_info[:2] == OLDEST_PYTHON:
+        return group
+    return f"{group}, Python {sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def _line(figure: Figure) -> str:
