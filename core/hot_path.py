@@ -368,17 +368,18 @@ def _write(path: HotPath, position: i64, key: str, value: Value) -> None:
             bucket = route.records.bucket(position)
             if path._yield_point is not None:
                 path._yield_point("set.bucket")
-            before = len(bucket)
+            # By the key and not by the number of keys: others write to the rest of the bucket.
+            known = key in bucket
             bucket[key] = record
             for records in route.others:
                 copies = records.bucket(position)
                 copies[key] = record
                 overfull = overfull or len(copies) > KEYS_PER_BUCKET
-            if len(bucket) != before:
-                path._routing.tally(stripe, route.owners).keys += 1
-                overfull = overfull or before >= KEYS_PER_BUCKET
-            else:
+            if known:
                 overfull = False
+            else:
+                path._routing.tally(stripe, route.owners).keys += 1
+                overfull = overfull or len(bucket) > KEYS_PER_BUCKET
             route.counters.writes += 1
         else:
             path._replication.write_new_locked(route, position, key, record)

@@ -190,13 +190,14 @@ class Replication:
         change = 0
         for number, records in enumerate((route.records, *route.others)):
             bucket = records.bucket(position)
-            before = len(bucket)
+            # By the key and not by the number of keys: others write to the rest of the bucket.
             if record.value is None:
-                bucket.pop(key, None)
+                here = -1 if bucket.pop(key, None) is not None else 0
             else:
+                here = 0 if key in bucket else 1
                 bucket[key] = record
             if not number:
-                change = len(bucket) - before
+                change = here
         if change:
             self._count_locked(route, position, change)
 

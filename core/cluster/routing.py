@@ -10,6 +10,7 @@ so that the routes of a thousand servers stay in the processor's cache. The alte
 a new table of the whole ring for every move, lost: copying it costs more than the move.
 """
 
+import threading
 from collections.abc import Callable, Iterator
 
 from core.cluster.replica import Put, Replica
@@ -69,6 +70,8 @@ class RoutingTable:
         # The routes of owners that are all current, by their numbers. A number leads to the same
         # owners for ever: one that was given again could mislead who has just read it.
         self._listed: list[Route] = []
+        # Guards `_well` and `_listed`, which all stripes share.
+        self._listing = threading.Lock()
         # The routes of owners that are all current, and of those of a stripe of which one is not.
         self._well: dict[Owners, Route] = {}
         self._behind: list[dict[Owners, Route]] = [{} for _ in range(STRIPES)]
@@ -79,11 +82,11 @@ class RoutingTable:
         ]
 
     def at(self, position: i64) -> Route:
-        """Return the route of `position`. O(1)."""
+        """Return the route of `position`. As `StripeRoutes.at`."""
         return self.stripes[position >> STRIPE_SHIFT].at(position)
 
     def segments(self, low: int = 0, high: int = LAST_POSITION) -> Iterator[Segment]:
-        """Yield the span in order, cut where the owners change. O(slots of the span)."""
+        """Yield the span in order, cut where the owners change. O(ranges of its stripes)."""
         owners: Owners | None = None
         start = low
         for stripe in range(stripe_of(low), stripe_of(high) + 1):
@@ -174,8 +177,9 @@ class RoutingTable:
 
     def forget(self, server_id: str) -> None:
         """Drop what is kept about a server that has left; no route leads to it."""
-        for owners in [owners for owners in self._well if server_id in owners]:
-            self._listed[self._well.pop(owners).number] = self._unowned
+        with self._listing:
+            for owners in [owners for owners in self._well if server_id in owners]:
+                self._listed[self._well.pop(owners).number] = self._unowned
         for routes in self._behind:
             for owners in [owners for owners in routes if server_id in owners]:
                 del routes[owners]
@@ -221,15 +225,26 @@ class RoutingTable:
             copies=_copies(replicas) if enough else (),
             puts=_puts(replicas) if enough else (),
         )
-        routes = self._well if well else self._behind[stripe]
+        if well:
+            with self._listing:
+                return self._listed_locked(route)
+        routes = self._behind[stripe]
         known = routes.get(owners)
         if known is not None and known.equals(route):
             return known
         routes[owners] = route
-        if well and known is not None:
+        return route
+
+    def _listed_locked(self, route: Route) -> Route:
+        """Return the listed route to the same records, or list this one."""
+        known = self._well.get(route.owners)
+        if known is not None and known.equals(route):
+            return known
+        self._well[route.owners] = route
+        if known is not None:
             route.number = known.number
             self._listed[route.number] = route
-        elif well:
+        else:
             route.number = len(self._listed)
             self._listed.append(route)
         return route

@@ -16,6 +16,7 @@ from typing import Final, final
 from core.murmur3 import COMPILED, murmur3_of_text, murmur3_x86_32
 from core.native import i64, mypyc_attr
 from core.record import Entry, Record
+from core.stripe_lock import Lock
 from core.stripes import POSITION_BITS, POSITIONS
 
 # A dict of 683 keys has to grow: a bucket is split instead. Its keys are listed in 50 us.
@@ -37,9 +38,10 @@ class RecordTable:
 
     Thread safety: a bucket is read and written by one dict operation at a time, which CPython does
     atomically, and by writers with the stripe's lock held. `split` is called with the locks of all
-    stripes of the span; who reads meanwhile without a lock may miss what is there, and looks again
-    under the lock. Who was just given a bucket finds in it what was true then: a bucket that was
-    split stays as it was, for whoever still has it.
+    stripes of the span, and `_splitting` guards what it changes for other spans as well; whoever
+    reads meanwhile without a lock may miss what is there, and looks again under the lock. Who was
+    just given a bucket finds in it what was true then: a bucket that was split stays as it was, for
+    whoever still has it.
 
     Always true: a record is in the bucket of its position, and nowhere else. `buckets` has a power
     of two of items, and a bucket is in a power of two of neighbouring items, which begin at a
@@ -52,12 +54,13 @@ class RecordTable:
         buckets: the bucket of each of as many equal parts of the ring.
     """
 
-    __slots__ = ("_hashes_here", "_only", "_position_of", "buckets")
+    __slots__ = ("_hashes_here", "_only", "_position_of", "_splitting", "buckets")
 
     def __init__(self, position_of: Callable[[str], int]) -> None:
         self._only: Bucket | None = {}
         self.buckets: tuple[Bucket, ...] = (self._only,)
         self._position_of = position_of
+        self._splitting = Lock()
         # Whether positions are worked out without calling `position_of`.
         self._hashes_here: bool = COMPILED and position_of is murmur3_of_text
 
@@ -81,10 +84,11 @@ class RecordTable:
 
         O(buckets there).
         """
+        buckets = self.buckets  # as they are at one moment
         found: list[tuple[Span, Bucket]] = []
         while low <= high:
-            span = self.span(low)
-            found.append((span, self.bucket(low)))
+            span = _span_in(buckets, low)
+            found.append((span, buckets[low * len(buckets) >> POSITION_BITS]))
             low = span[1] + 1
         return found
 
@@ -137,14 +141,7 @@ class RecordTable:
 
     def span(self, position: int) -> Span:
         """Return the positions whose records the bucket of `position` holds. O(log buckets)."""
-        buckets = self.buckets
-        first = position * len(buckets) >> POSITION_BITS
-        bucket, items = buckets[first], 1
-        while items < len(buckets) and buckets[first ^ items] is bucket:
-            first &= ~items
-            items *= 2
-        size = POSITIONS // len(buckets)
-        return first * size, (first + items) * size - 1
+        return _span_in(self.buckets, position)
 
     def overfull(self, position: int) -> Span | None:
         """Return the span of the bucket of `position` if it is to be split. O(1) if it is not."""
@@ -158,14 +155,17 @@ class RecordTable:
 
         Called with the locks of the stripes of the span held. O(bucket + items of `buckets`).
         """
-        span = self.overfull(position)
-        if span is None:
-            return
+        with self._splitting:
+            span = self.overfull(position)
+            if span is not None:
+                self._split_locked(span)
+
+    def _split_locked(self, span: Span) -> None:
         low, high = span
         lower: Bucket = {}
         upper: Bucket = {}
         half: i64 = low + (high - low) // 2
-        for key, record in self.bucket(position).items():
+        for key, record in self.bucket(low).items():
             (lower if self.position_of(key) <= half else upper)[key] = record
         buckets = list(self.buckets)
         if high - low < POSITIONS // len(buckets):
@@ -192,3 +192,14 @@ class RecordTable:
             for key in bucket:
                 assert span[0] <= self.position_of(key) <= span[1], f"{key!r} is not in {span}"
         assert seen == set(map(id, buckets)), "a bucket has no span"
+
+
+def _span_in(buckets: tuple[Bucket, ...], position: int) -> Span:
+    """Return the span of the bucket of `position`."""
+    first = position * len(buckets) >> POSITION_BITS
+    bucket, items = buckets[first], 1
+    while items < len(buckets) and buckets[first ^ items] is bucket:
+        first &= ~items
+        items *= 2
+    size = POSITIONS // len(buckets)
+    return first * size, (first + items) * size - 1

@@ -84,7 +84,10 @@ MUTANTS = (
         "stress",
         catching.stress(20),
         "hot_path:_write",
-        (("lock.acquire()  #", "#"), ("lock.release()", "pass")),
+        (
+            ("if not lock.acquire(False):  #", "if False:  #"),
+            ("lock.release()", "pass"),
+        ),
     ),
     Mutant(
         "a miss is believed at once",

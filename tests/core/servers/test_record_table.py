@@ -2,13 +2,17 @@
 
 import itertools
 import random
+import sys
 import threading
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import KeyValueStore
+from core.murmur3 import COMPILED
 from core.record import NEVER_EXPIRES, Record
 from core.ring import position_of
 from core.servers.memory_server import MemoryServer
@@ -123,4 +127,62 @@ def test_a_bucket_is_not_split_under_a_writer(replicas: int) -> None:
     slow.join()
     assert waited == [True], "the bucket was split while a writer had it"
     assert store.get("slow") == "value"
+    store.check_invariants()
+
+
+@pytest.mark.skipif(COMPILED, reason="compiled code can't be traced")
+def test_two_buckets_are_split_at_a_time_and_both_stay_split() -> None:
+    """Their spans, and so the locks that are held, have nothing in common."""
+    table = RecordTable(position_of)
+    for key in (f"key-{number}" for number in range(4 * KEYS_PER_BUCKET)):
+        table.bucket(position_of(key))[key] = Record(key, 1, NEVER_EXPIRES)
+    table.split(0)
+    assert len(table.between(0, LAST_POSITION)) == 2
+    other = threading.Thread(target=lambda: table.split(LAST_POSITION))
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if "middle" in frame.f_locals and other.ident is None:  # it has read the buckets
+            other.start()
+            other.join(0.2)  # it ends now, or waits for the first one
+        return trace
+
+    def split_slowly() -> None:
+        sys.settrace(trace)
+        table.split(0)
+
+    first = threading.Thread(target=split_slowly)
+    first.start()
+    first.join()
+    other.join()
+    assert len(table.between(0, LAST_POSITION)) == 4
+    table.check_invariants()
+
+
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_keys_are_counted_right_while_others_of_their_bucket_come_and_go(replicas: int) -> None:
+    """Writers hold the locks of different stripes, and all write to one bucket."""
+    store = KeyValueStore(replication_factor=replicas, background=False)
+    for server_id in ("alpha", "bravo", "charlie")[:replicas]:
+        store.add_server(server_id)
+
+    def write_and_remove(name: str) -> None:
+        keys = [f"{name}-{number}" for number in range(40)]
+        for _ in range(150):
+            for key in keys:
+                store.set(key, "value")
+            for key in keys:
+                store.remove(key)
+        store.set_many(dict.fromkeys(keys, "value"))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=write_and_remove, args=(name,)) for name in "abcd"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert len(store) == len(list(store.items())) == 4 * 40
     store.check_invariants()
