@@ -52,9 +52,9 @@ def main(arguments: list[str]) -> int:
     """Measure, print a table (or JSON) and return 1 if a bar was missed."""
     as_json = "--json" in arguments
     names = [name for name in arguments if not name.startswith("-")] or list(GROUPS)
-    unknown = set(names) - set(GROUPS)
+    unknown = {*names, *arguments} - {*GROUPS, "--json", "--write"}
     if unknown:
-        sys.stderr.write(f"no group {', '.join(sorted(unknown))}: {', '.join(GROUPS)}\n")
+        sys.stderr.write(f"no {', '.join(sorted(unknown))}: {', '.join(GROUPS)}, --json, --write\n")
         return 2
     core = "compiled core" if core_is_compiled() else "core not compiled"
     machine = (
@@ -76,16 +76,20 @@ def main(arguments: list[str]) -> int:
             keep(_name_of_results(name), Results(machine, date, measured[name]))
     figures = [figure for group in measured.values() for figure in group]
     if as_json:
-        report = {"machine": machine, "figures": [asdict(figure) for figure in figures]}
+        report = {
+            "machine": machine,
+            "date": date,
+            "figures": [asdict(figure) for figure in figures],
+        }
         sys.stdout.write(json.dumps(report, indent=2) + "\n")
     return 1 if any(figure.met is False for figure in figures) else 0
 
 
 def _name_of_results(group: str) -> str:
-    """Return where a group's results are kept: those of the oldest Python have its own name."""
-    if sys.version_info[:2] == OLDEST_PYTHON:
-        return group
-    return f"{group}, Python {sys.version_info[0]}.{sys.version_info[1]}"
+    """Return where a group's results are kept: apart, if they are not those that have the bars."""
+    if sys.version_info[:2] != OLDEST_PYTHON:
+        group += f", Python {sys.version_info[0]}.{sys.version_info[1]}"
+    return group if core_is_compiled() else f"{group}, not compiled"
 
 
 def _line(figure: Figure) -> str:

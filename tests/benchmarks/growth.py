@@ -104,7 +104,7 @@ def _join(store: KeyValueStore, _: list[str]) -> float:
 
 
 def _longest_wait(store: KeyValueStore, _: list[str]) -> float:
-    """Return the longest time that one chunk of a join holds its stripe, in seconds."""
+    """Return the longest time that one chunk of a join takes, in seconds."""
     migration = store.commit(store.plan_add_server("one-more"), start=False)
     longest, more = 0.0, True
     while more:
