@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from core.cluster.range_mover import KEYS_PER_CHUNK
+from core.servers.record_table import KEYS_PER_BUCKET
 from core.stripes import STRIPES
 from tui.actions import markdown_table
 
@@ -41,3 +43,5 @@ def test_its_two_commands_are_in_the_makefile() -> None:
 
 def test_its_numbers_are_those_of_the_code() -> None:
     assert f"{STRIPES:,} stripes" in README
+    assert f"dicts of at most {KEYS_PER_BUCKET} keys" in README
+    assert f"copy at most {KEYS_PER_CHUNK} keys" in README
