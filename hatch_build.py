@@ -40,8 +40,10 @@ COMPILED = (
 # The compiler and the library its code calls fit each other.
 MYPY = "mypy==2.4.1"
 LIBRT = "librt>=0.16,<0.17"
+# librt looks its number types up here when it is imported, and does not ask for it.
+EXTENSIONS = "mypy-extensions>=1,<2"
 # What the compiler has to be able to import to know the types.
-NEEDED = (MYPY, "setuptools>=70", LIBRT, "mmh3>=5,<6", "mypy-extensions>=1,<2")
+NEEDED = (MYPY, "setuptools>=70", LIBRT, "mmh3>=5,<6", EXTENSIONS)
 
 # Lets the compiler put one of our functions into another: 2 % of a `get` and of a `set`.
 _FLAGS = "-fno-semantic-interposition"
@@ -84,7 +86,7 @@ class CompileHotPath(BuildHookInterface):
         build_data["force_include"].update(
             {str(binary): str(binary.relative_to(work)) for binary in binaries}
         )
-        build_data["dependencies"] = [LIBRT]
+        build_data["dependencies"] = [LIBRT, EXTENSIONS]
         build_data["infer_tag"] = True
         build_data["pure_python"] = False
 

@@ -1,7 +1,7 @@
 """The words by which the hot path tells the compiler what it may do.
 
-They mean something to mypyc alone, which knows them while it compiles: compiled or not, no package
-of mypy's is needed where the store runs.
+They mean something to mypyc alone, which knows them while it compiles. A wheel that was compiled
+requires librt and mypy-extensions; where it was not, no package of mypy's is needed.
 """
 
 from array import array

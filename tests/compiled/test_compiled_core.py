@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     build = [*pip, "wheel", "--no-deps", "--wheel-dir", str(wheels), str(ROOT)]
     subprocess.run(build, env=environment, check=True)
     wheel = next(wheels.glob("ringtop-*.whl"))
+    shutil.copy(wheel, work)
     install = [*pip, "install", "--no-deps", "--target", str(work), str(wheel), "librt>=0.16,<0.17"]
     subprocess.run(install, check=True)
     shutil.copytree(ROOT / "tests", work / "tests", ignore=shutil.ignore_patterns("__pycache__"))
@@ -114,6 +116,18 @@ def test_every_module_is_compiled(compiled: Path) -> None:
     found = run(compiled, "-c", program).split()
     assert len(found) == len(names) > 10
     assert all(file.startswith(str(compiled)) and not file.endswith(".py") for file in found)
+
+
+def test_a_wheel_asks_for_all_that_it_needs(compiled: Path, tmp_path: Path) -> None:
+    """In an environment of its own, where nothing else is that tests or checks have installed."""
+    venv.create(tmp_path, with_pip=True)
+    python = str(tmp_path / "bin" / "python")
+    pip = [python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install"]
+    subprocess.run([*pip, str(next(compiled.glob("ringtop-*.whl")))], check=True)
+    program = "from core import KeyValueStore; import core.hot_path; print(core.hot_path.__file__)"
+    command = [python, "-P", "-c", program]
+    done = subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert not done.stdout.strip().endswith(".py")
 
 
 def test_a_chunk_is_moved_without_being_interrupted(compiled: Path) -> None:
