@@ -333,9 +333,9 @@ def _wait_for(lock: Lock) -> None:
     """Take a stripe's lock that somebody else has.
 
     Whoever waits for a lock in the usual way gets it while another thread runs, and then has it
-    while it waits for its turn. The others meet it there, and wait as well: under a load that
-    writes some keys often, a fifth of all threads' time was left to those who wrote, and a `set`
-    took up to 50 ms. So it is tried again with the turn in hand, and only in the end waited for.
+    while it waits for its turn. The others meet it there, and wait as well: beside a thread that
+    computes, four that wrote some keys often did a fifth of their operations, for tenths of a
+    second. So it is tried again with the turn in hand, and only in the end waited for.
     """
     for _ in range(_TRIES):
         time.sleep(_PAUSE_SECONDS)
