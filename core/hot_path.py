@@ -8,13 +8,14 @@ is overloaded: compiled code would refuse another type by itself, with an error 
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, TypeVar, overload
 
 from core.cluster.expiry import SteadyTime
 from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
+from core.cluster.versions import Versions
 from core.errors import ServerFailedError
 from core.murmur3 import COMPILED, murmur3_x86_32
 from core.native import i64, mypyc_attr
@@ -26,6 +27,7 @@ from core.record import (
     Value,
     checked_key,
     checked_value,
+    is_ascii,
 )
 from core.ring.hashing import SEED, HashFunction, murmur3
 from core.servers.record_table import KEYS_PER_BUCKET
@@ -33,9 +35,6 @@ from core.stripe_lock import Lock
 from core.stripes import STRIPE_SHIFT
 
 Default = TypeVar("Default")
-
-# Compiled, a call of the function takes half as long as looking the method up on the value.
-_is_ascii: Final = str.isascii
 
 # How often a lock is tried again before it is waited for, and the shortest pause between.
 _TRIES: Final = 40
@@ -78,7 +77,7 @@ class HotPath:
         hash_function: HashFunction,
         shards: Shards,
         applying: list[None],
-        versions: Iterator[int],
+        versions: Versions,
         replication: Replication,
         time: SteadyTime,
         yield_point: Callable[[str], None] | None,
@@ -161,7 +160,7 @@ class HotPath:
         # What most callers pass is checked here, at a third of the price of two calls.
         if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
             key = checked_key(key)
-        if type(value) is not str or not _is_ascii(value) or len(value) > MAX_VALUE_BYTES:
+        if type(value) is not str or not is_ascii(value) or len(value) > MAX_VALUE_BYTES:
             value = checked_value(value)
         _write(self, _position(self, key), key, value)
         return True
@@ -360,9 +359,7 @@ def _write(path: HotPath, position: i64, key: str, value: Value) -> None:
         route = path._stripes[stripe].at(position)
         if path._yield_point is not None:
             path._yield_point("set.routed")
-        for version in path._versions:  # noqa: B007  half as long as calling next()
-            break
-        record = Record(value, version, NEVER_EXPIRES)
+        record = Record(value, path._versions.take(), NEVER_EXPIRES)
         if route.direct:
             # As `Replication.write_locked`, which a call more would take 80 ns to reach.
             bucket = route.records.bucket(position)

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from librt.strings import read_i32_le
-    from librt.vecs import vec
+    from librt.vecs import append, vec
     from mypy_extensions import i32, i64, mypyc_attr
 else:
     Decorated = TypeVar("Decorated")
     i32 = i64 = int
     # Numbers side by side, in 4 or 8 bytes: ``vec[i32]([1, 2])``.
     vec = {int: partial(array, "q")}
+
+    def append(numbers: "array[int]", number: int) -> "array[int]":
+        """Return the numbers with one more, which may change those that are given."""
+        numbers.append(number)
+        return numbers
 
     def read_i32_le(content: bytes, index: int) -> int:
         """Return the number in the 4 bytes at `index`, least first."""
@@ -28,4 +33,4 @@ else:
         return lambda decorated: decorated
 
 
-__all__ = ["i32", "i64", "mypyc_attr", "read_i32_le", "vec"]
+__all__ = ["append", "i32", "i64", "mypyc_attr", "read_i32_le", "vec"]

@@ -19,6 +19,9 @@ MAX_VALUE_BYTES: Final = 16 * 1_024 * 1_024
 _MAX_BYTES_PER_CHARACTER: Final = 4
 KEY_CHARACTERS_ALWAYS_SHORT: Final = MAX_KEY_BYTES // _MAX_BYTES_PER_CHARACTER
 
+# Compiled, a call of the function takes half as long as looking the method up on the text.
+is_ascii: Final = str.isascii
+
 NEVER_EXPIRES: Final = 0
 # The greatest version, and the greatest time, that a record can have.
 LAST_NUMBER: Final = (1 << 63) - 1
@@ -136,7 +139,7 @@ def checked_key(key: object) -> str:
         InvalidKeyError: not a `str`, empty, over 1,024 UTF-8 bytes, or with a lone surrogate.
     """
     # What most are, at a third of the price.
-    if type(key) is str and key.isascii() and 0 < len(key) <= MAX_KEY_BYTES:
+    if type(key) is str and is_ascii(key) and 0 < len(key) <= MAX_KEY_BYTES:
         return key
     if not isinstance(key, str):
         raise InvalidKeyError(f"a key must be str, not {type(key).__name__}")
@@ -163,7 +166,7 @@ def checked_value(value: object) -> Value:
     Raises:
         InvalidValueError: not `str` or `bytes`, over 16 MiB, or with a lone surrogate.
     """
-    if type(value) is str and value.isascii() and len(value) <= MAX_VALUE_BYTES:
+    if type(value) is str and is_ascii(value) and len(value) <= MAX_VALUE_BYTES:
         return value
     if isinstance(value, bytes):
         content: Value = value if type(value) is bytes else bytes(value)

@@ -4,7 +4,6 @@ The parts that it wires together know nothing of each other's insides: the ring 
 belong, the shards hold servers and routes, the membership changes them.
 """
 
-import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
@@ -34,11 +33,11 @@ from core.cluster.range_mover import RangeMover
 from core.cluster.reopening import reopen
 from core.cluster.replica import HINTS_KEPT
 from core.cluster.replication import Replication
-from core.cluster.reserved_versions import ReservedVersions
 from core.cluster.shards import Shards, YieldPoint
 from core.cluster.snapshot import KeyPlacement, Storage, StoreSnapshot
 from core.cluster.topology import Topology
 from core.cluster.transactions import Committer, Result, Transaction, run_transaction
+from core.cluster.versions import ReservedVersions, Versions
 from core.errors import (
     CorruptRecordError,
     InvalidKeyError,
@@ -192,7 +191,7 @@ class KeyValueStore(HotPath):
         self._clock: Clock = clock if clock is not None else SystemClock()
         self._faults = faults
         create = create_server or self._create_memory_server
-        versions: Iterator[int] = itertools.count(1)
+        versions = Versions()
         persistence: Persistence = Ephemeral()
         disk: OnDisk | None = None
         observed: Observed | None = None
@@ -585,7 +584,7 @@ class KeyValueStore(HotPath):
             record = self._replication.read_locked(position, key)
             if record is None:
                 return False
-            gone = Record(None, next(self._versions), NEVER_EXPIRES)
+            gone = Record(None, self._versions.take(), NEVER_EXPIRES)
             self._replication.write_locked(Entry(position, key, gone), level)
         return not self._time.expired(record)
 
@@ -981,7 +980,7 @@ class KeyValueStore(HotPath):
                 self._yield_point("set.decided")
             # Before the write: one that fails may still come through, and is to be swept as well.
             self._watch(key, expires_at)
-            record = Record(value, next(self._versions), expires_at)
+            record = Record(value, self._versions.take(), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         self._shards.split_buckets(position)
         return True
@@ -997,7 +996,7 @@ class KeyValueStore(HotPath):
             if current.expires_at == expires_at == NEVER_EXPIRES:
                 return False
             self._watch(key, expires_at)
-            record = Record(current.value, next(self._versions), expires_at)
+            record = Record(current.value, self._versions.take(), expires_at)
             self._replication.write_locked(Entry(position, key, record), level)
         return True
 

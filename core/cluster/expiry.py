@@ -6,12 +6,12 @@ it goes by is an index by time: an entry may be out of date, so the record itsel
 
 import heapq
 import threading
-from collections.abc import Iterator
 from contextlib import suppress
 
 from core.clock import Clock
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
+from core.cluster.versions import Versions
 from core.errors import ServerFailedError, StoreError
 from core.record import NEVER_EXPIRES, Entry, Record
 from core.stripes import stripe_of
@@ -76,7 +76,7 @@ class Expiry:
         shards: Shards,
         replication: Replication,
         time: SteadyTime,
-        versions: Iterator[int],
+        versions: Versions,
         *,
         indexed: bool = True,
     ) -> None:
@@ -179,7 +179,7 @@ class Expiry:
                 return False
             if self._time.expired(record):
                 entry = Entry(position, key, record)
-                self._replication.remove_expired_locked(entry, next(self._versions))
+                self._replication.remove_expired_locked(entry, self._versions.take())
                 return True
             if self._indexed:
                 self.watch(key, record.expires_at)

@@ -19,6 +19,7 @@ from core.cluster.replica import Replica
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
 from core.cluster.topology import Topology
+from core.cluster.versions import Versions
 from core.errors import DataDirectoryError, ObservingError, StorageError
 from core.record import Entry
 from core.ring.ring_view import RingView
@@ -95,13 +96,10 @@ class Observed:
             self.directory.close()
 
 
-class RefusedVersions:
+class RefusedVersions(Versions):
     """The versions of a store that only looks: each write asks for one, and is refused."""
 
-    def __iter__(self) -> "RefusedVersions":
-        return self
-
-    def __next__(self) -> NoReturn:
+    def take(self) -> NoReturn:
         """Refuse.
 
         Raises:

@@ -67,9 +67,11 @@ class RoutingTable:
         self._replica_of = replica_of
         self._replicas = replicas
         self._unowned = Route(refusal=NoServersError)
-        # The routes of owners that are all current, by their numbers. A number leads to the same
-        # owners for ever: one that was given again could mislead who has just read it.
-        self._listed: list[Route] = []
+        # The routes of owners that are all current, by their numbers, and the one to nobody, with
+        # which every stripe begins. A number leads to the same owners for ever: one that was given
+        # again could mislead who has just read it.
+        self._unowned.number = 0
+        self._listed: list[Route] = [self._unowned]
         # Guards `_well` and `_listed`, which all stripes share.
         self._listing = threading.Lock()
         # The routes of owners that are all current, and of those of a stripe of which one is not.

@@ -20,6 +20,7 @@ from core.cluster.expiry import SteadyTime
 from core.cluster.persistence import Persistence
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards, YieldPoint
+from core.cluster.versions import Versions
 from core.errors import InvalidOptionError, QuorumError, StoreError, TransactionConflict
 from core.options import checked_count
 from core.record import (
@@ -58,7 +59,7 @@ class Committer:
         shards: Shards,
         replication: Replication,
         time: SteadyTime,
-        versions: Iterator[int],
+        versions: Versions,
         persistence: Persistence,
         yield_point: YieldPoint,
     ) -> None:
@@ -133,7 +134,7 @@ class Committer:
     def _apply_locked(self, writes: dict[str, Value | None], positions: dict[str, int]) -> None:
         failure: StoreError | None = None
         entries = [
-            Entry(positions[key], key, Record(value, next(self._versions), NEVER_EXPIRES))
+            Entry(positions[key], key, Record(value, self._versions.take(), NEVER_EXPIRES))
             for key, value in writes.items()
         ]
         with self._persistence.commit(self._shards, entries):

@@ -120,19 +120,15 @@ class MemoryServer:
     def measure(self, low: int, high: int) -> RangeSize:
         """Return how many keys and bytes lie at positions `low` to `high`. O(k), as `scan`."""
         count = size = 0
-        first: i64 = low
-        last: i64 = high
         for span, bucket in self._records.between(low, high):
             # All of them, each list in one go, which is quicker than to look up those that are
             # wanted. What is written between the two is counted as its neighbour may be.
-            keys, records = list(bucket), list(bucket.values())
-            if low > span[0] or high < span[1]:
-                numbers = [
-                    number
-                    for number, key in enumerate(keys)
-                    if first <= self._records.position_of(key) <= last
-                ]
-                keys = [keys[number] for number in numbers]
+            if low <= span[0] and span[1] <= high:
+                keys, records = list(bucket), list(bucket.values())
+            else:
+                listing, records = self._records.listing(bucket), list(bucket.values())
+                numbers = listing.numbers(low, high)
+                keys = [listing.keys[number] for number in numbers]
                 records = [records[number] for number in numbers if number < len(records)]
             # Each in a loop of its own: records and values lie anywhere in memory, and in a loop
             # that is so short the processor fetches several at once.

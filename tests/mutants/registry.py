@@ -382,7 +382,7 @@ MUTANTS = (
     on_disk(
         "versions are not put aside",
         "a write after a restart is taken for an old one",
-        "cluster.reserved_versions:ReservedVersions.__next__",
+        "cluster.versions:ReservedVersions.take",
         ("self._journal.reserve_versions(limit)", "pass"),
     ),
     Mutant(

@@ -90,6 +90,61 @@ def test_a_server_lists_what_is_there_however_its_buckets_are_cut(
     assert server.count() == len(places) - len(inside)
 
 
+@settings(max_examples=100)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from("adrd"), st.lists(st.integers(0, 40), max_size=12)), max_size=12
+    )
+)
+def test_a_listing_has_what_is_there_whatever_changed_since_the_last_one(
+    changes: list[tuple[str, list[int]]],
+) -> None:
+    """Keys are added, deleted, and removed to be stored again."""
+    table = RecordTable(position_of)
+    bucket = table.bucket(0)
+    for change, numbers in changes:
+        for key in [f"key-{number}" for number in numbers]:
+            if change == "a" or key not in bucket:
+                bucket[key] = Record("value", 1, NEVER_EXPIRES)
+            else:
+                record = bucket.pop(key)
+                if change == "r":
+                    bucket[key] = record
+        listing = table.listing(bucket)
+        assert listing.keys == list(bucket)
+        assert list(listing.positions) == [position_of(key) for key in bucket]
+
+
+def test_a_listing_is_of_the_bucket_that_was_asked_for() -> None:
+    table = RecordTable(position_of)
+    for number in range(10 * KEYS_PER_BUCKET):
+        put(table, f"key-{number}", number + 1)
+    (_, first), (_, second), *_ = table.between(0, LAST_POSITION)
+    for bucket in (first, second, first):
+        listing = table.listing(bucket)
+        assert listing.keys == list(bucket)
+        assert list(listing.positions) == [position_of(key) for key in bucket]
+
+
+def test_keys_that_were_listed_before_are_not_hashed_again() -> None:
+    hashed: list[str] = []
+
+    def position(key: str) -> int:
+        hashed.append(key)
+        return position_of(key)
+
+    table = RecordTable(position)
+    bucket = table.bucket(0)
+    keys = [f"key-{number}" for number in range(20)]
+    bucket.update(dict.fromkeys(keys, Record("value", 1, NEVER_EXPIRES)))
+    table.listing(bucket)
+    for gone in (keys[0], keys[7], keys[19]):
+        del bucket[gone]
+    bucket["new"] = Record("value", 2, NEVER_EXPIRES)
+    table.listing(bucket)
+    assert hashed == [*keys, "new"]
+
+
 def test_who_was_given_a_bucket_finds_in_it_what_was_there_when_it_was_split() -> None:
     table = RecordTable(position_of)
     for number in range(KEYS_PER_BUCKET + 1):
