@@ -68,7 +68,7 @@ class ReservedVersions(Versions):
         Raises:
             ServerFailedError: no more could be put aside.
         """
-        version = super().take()
+        version = Versions.take(self)
         if version >= self._limit:
             with self._lock:
                 if version >= self._limit:

@@ -123,12 +123,12 @@ class MemoryServer:
         for span, bucket in self._records.between(low, high):
             # All of them, each list in one go, which is quicker than to look up those that are
             # wanted. What is written between the two is counted as its neighbour may be.
+            records = list(bucket.values())
             if low <= span[0] and span[1] <= high:
-                keys, records = list(bucket), list(bucket.values())
+                keys = list(bucket)
             else:
-                listing, records = self._records.listing(bucket), list(bucket.values())
-                numbers = listing.numbers(low, high)
-                keys = [listing.keys[number] for number in numbers]
+                keys, numbers = self._records.numbers(bucket, low, high)
+                keys = [keys[number] for number in numbers]
                 records = [records[number] for number in numbers if number < len(records)]
             # Each in a loop of its own: records and values lie anywhere in memory, and in a loop
             # that is so short the processor fetches several at once.

@@ -36,7 +36,7 @@ Span = tuple[int, int]
 
 @final
 @mypyc_attr(acyclic=True)
-class Listing:
+class _Listing:
     """The keys of a bucket at one moment, and their positions. Not to be changed.
 
     Args:
@@ -88,7 +88,7 @@ class RecordTable:
         self.buckets: tuple[Bucket, ...] = (self._only,)
         self._position_of = position_of
         self._splitting = Lock()
-        self._last_listing: Listing | None = None
+        self._last_listing: _Listing | None = None
         # Whether positions are worked out without calling `position_of`.
         self._hashes_here: bool = COMPILED and position_of is murmur3_of_text
 
@@ -120,7 +120,7 @@ class RecordTable:
             low = span[1] + 1
         return found
 
-    def listing(self, bucket: Bucket) -> Listing:
+    def _listing(self, bucket: Bucket) -> _Listing:
         """Return the keys of a bucket, with their positions. O(bucket).
 
         Others may write to the bucket meanwhile.
@@ -132,7 +132,7 @@ class RecordTable:
         keys = list(bucket)  # at one moment
         before = self._last_listing
         if before is None or before.bucket is not bucket:
-            before = Listing(bucket, [], vec[i64]())
+            before = _Listing(bucket, [], vec[i64]())
         elif before.keys == keys:
             return before
         known, known_positions = before.keys, before.positions
@@ -146,12 +146,20 @@ class RecordTable:
                 place += 1
             else:
                 positions = append(positions, self.position_of(key))
-        listing = Listing(bucket, keys, positions)
+        listing = _Listing(bucket, keys, positions)
         self._last_listing = listing
         return listing
 
+    def numbers(self, bucket: Bucket, low: int, high: int) -> tuple[list[str], list[int]]:
+        """Return all keys of a bucket, and the numbers of those at positions `low` to `high`.
+
+        O(bucket).
+        """
+        listing = self._listing(bucket)
+        return listing.keys, listing.numbers(low, high)
+
     def keys(self, span: Span, bucket: Bucket, low: int, high: int) -> list[str]:
-        """Return the keys of a bucket at positions `low` to `high`, in any order. As `listing`.
+        """Return the keys of a bucket at positions `low` to `high`, in any order. O(bucket).
 
         Args:
             span: the bucket's span.
@@ -161,12 +169,11 @@ class RecordTable:
         """
         if low <= span[0] and span[1] <= high:
             return list(bucket)  # at one moment
-        listing = self.listing(bucket)
-        keys = listing.keys
-        return [keys[number] for number in listing.numbers(low, high)]
+        keys, numbers = self.numbers(bucket, low, high)
+        return [keys[number] for number in numbers]
 
     def entries(self, bucket: Bucket, low: int, high: int, limit: int | None = None) -> list[Entry]:
-        """Return the entries of a bucket at positions `low` to `high`, in any order. As `listing`.
+        """Return the entries of a bucket at positions `low` to `high`, in any order. O(bucket).
 
         Args:
             bucket: the bucket.
@@ -175,7 +182,7 @@ class RecordTable:
             limit: how many are wanted of those with the lowest positions; there are more where
                 several are at the last of these positions.
         """
-        listing = self.listing(bucket)
+        listing = self._listing(bucket)
         keys, positions = listing.keys, listing.positions
         numbers = listing.numbers(low, high)
         if limit is not None and len(numbers) > limit:

@@ -110,7 +110,7 @@ def test_a_listing_has_what_is_there_whatever_changed_since_the_last_one(
                 record = bucket.pop(key)
                 if change == "r":
                     bucket[key] = record
-        listing = table.listing(bucket)
+        listing = table._listing(bucket)
         assert listing.keys == list(bucket)
         assert list(listing.positions) == [position_of(key) for key in bucket]
 
@@ -121,7 +121,7 @@ def test_a_listing_is_of_the_bucket_that_was_asked_for() -> None:
         put(table, f"key-{number}", number + 1)
     (_, first), (_, second), *_ = table.between(0, LAST_POSITION)
     for bucket in (first, second, first):
-        listing = table.listing(bucket)
+        listing = table._listing(bucket)
         assert listing.keys == list(bucket)
         assert list(listing.positions) == [position_of(key) for key in bucket]
 
@@ -137,11 +137,11 @@ def test_keys_that_were_listed_before_are_not_hashed_again() -> None:
     bucket = table.bucket(0)
     keys = [f"key-{number}" for number in range(20)]
     bucket.update(dict.fromkeys(keys, Record("value", 1, NEVER_EXPIRES)))
-    table.listing(bucket)
+    table._listing(bucket)
     for gone in (keys[0], keys[7], keys[19]):
         del bucket[gone]
     bucket["new"] = Record("value", 2, NEVER_EXPIRES)
-    table.listing(bucket)
+    table._listing(bucket)
     assert hashed == [*keys, "new"]
 
 
