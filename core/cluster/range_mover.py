@@ -110,7 +110,8 @@ class RangeMover:
                 keys, error = 0, None
             else:
                 high, keys, error = self._move_locked(low, high, old, new, limit, back=back)
-        self._shards.split_buckets_between(low, high)
+        if keys:
+            self._shards.split_buckets_between(low, high)
         return MovedChunk(high, keys, error)
 
     def _move_locked(

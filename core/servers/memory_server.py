@@ -121,6 +121,8 @@ class MemoryServer:
         """Return how many keys and bytes lie at positions `low` to `high`. O(k), as `scan`."""
         count = size = 0
         for span, bucket in self._records.between(low, high):
+            if not bucket:
+                continue
             # All of them, each list in one go, which is quicker than to look up those that are
             # wanted. What is written between the two is counted as its neighbour may be.
             records = list(bucket.values())

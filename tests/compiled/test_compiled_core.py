@@ -136,6 +136,19 @@ def test_a_chunk_is_moved_without_being_interrupted(compiled: Path) -> None:
     assert int(run(ROOT, "-m", "tests.compiled.interruptions")) > 0
 
 
+@pytest.mark.parametrize("replicas", [1, 3])
+def test_a_range_takes_four_bytes_in_a_store_that_began_empty(
+    compiled: Path, replicas: int
+) -> None:
+    program = (
+        "from core import KeyValueStore\n"
+        f"store = KeyValueStore(replication_factor={replicas})\n"
+        "for number in range(6): store.add_server(f'server-{number}')\n"
+        "print({routes._bits for routes in store._shards.routing.stripes})\n"
+    )
+    assert run(compiled, "-c", program).strip() == "{10}"
+
+
 def test_the_tests_of_the_sources_pass(compiled: Path) -> None:
     output = run(
         compiled,
