@@ -318,6 +318,8 @@ def _options_for(write_buffer_bytes: int) -> rocksdict.Options:
     options.set_wal_recovery_mode(rocksdict.DBRecoveryMode.point_in_time())
     options.set_compression_type(rocksdict.DBCompressionType.lz4())
     options.set_max_open_files(_OPEN_FILES)
+    # Else each family begins 15 threads to open its few files: 7 ms a server in place of 4.
+    options.set_max_file_opening_threads(1)
     # The threads are the process's, whatever the number of servers: one to write out, one to merge.
     options.set_max_background_jobs(2)
     options.set_max_log_file_size(_INFO_LOG_BYTES)

@@ -29,7 +29,7 @@ TESTS = (
     "tests/core/test_partial_failures.py",
     "tests/core/test_durable_store.py",
     "tests/core/servers",
-    "tests/core/ring",
+    "tests/core/ring/test_hash_ring.py",
     "tests/core/cluster/test_routing.py",
     "tests/core/cluster/test_migration.py",
     "tests/stress",
