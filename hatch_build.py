@@ -33,6 +33,7 @@ COMPILED = (
     "core/ring/ring_view.py",
     "core/cluster/replication.py",
     "core/servers/memory_server.py",
+    "core/servers/operation_counters.py",
     "core/servers/record_codec.py",
     "core/servers/record_table.py",
     "core/servers/rocksdb_server.py",

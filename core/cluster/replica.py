@@ -7,10 +7,9 @@ A server counts for reads in a stripe only while it has missed nothing there: th
 
 import threading
 from collections.abc import Callable
-from typing import Final
 
-from core.native import mypyc_attr
 from core.record import Entry, Record
+from core.servers.operation_counters import OperationCounters, count_on
 from core.servers.server import DurableServer, Server
 
 # `DurableServer.put` of one.
@@ -18,21 +17,6 @@ Put = Callable[[int, str, Record], int]
 
 # Hints a server, before stripes are compared instead: 10,000 records of 1 kB are 10 MB.
 HINTS_KEPT = 10_000
-
-
-@mypyc_attr(acyclic=True)
-class OperationCounters:
-    """How many operations a server has served.
-
-    Counted with a plain ``+=`` and no lock: under CPython's global lock no thread switch falls
-    inside one; without it, a count may be lost now and then, which a rate on a screen can bear.
-    """
-
-    __slots__ = ("reads", "writes")
-
-    def __init__(self) -> None:
-        self.reads = 0
-        self.writes = 0
 
 
 class Replica:
@@ -64,8 +48,8 @@ class Replica:
     )
 
     def __init__(self, server: Server, hints_kept: int = HINTS_KEPT) -> None:
+        self.counters = OperationCounters()
         self.store_in(server)
-        self.counters: Final = OperationCounters()
         self.down = False
         # Whether it may leave with what only its disk holds: somebody said so.
         self.given_up = False
@@ -83,6 +67,10 @@ class Replica:
     def store_in(self, server: Server) -> None:
         """Keep its records in `server` from now on."""
         self.server = server
+        records = server.records
+        if records is not None and records is not self.counters:
+            count_on(records, self.counters)
+            self.counters = records
         # The same, if what it holds outlives a crash. Asking for that takes 10 us.
         self.durable = server if isinstance(server, DurableServer) else None
         self.puts: tuple[Put, ...] = () if self.durable is None else (self.durable.put,)

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from core.cluster.replica import OperationCounters, Put, Replica
+from core.cluster.replica import Put, Replica
 from core.errors import StoreError
 from core.native import mypyc_attr
 from core.record import Record
+from core.servers.operation_counters import OperationCounters
 from core.servers.record_table import RecordTable
 
 UNLISTED: Final = -1

@@ -129,3 +129,19 @@ def test_what_failed_while_a_server_was_away_is_advised_in_words() -> None:
     for error in errors:
         assert "()" not in str(error)
         assert "recover" in str(error)
+
+
+def test_a_server_that_crashed_goes_on_counting_where_it_was() -> None:
+    store = store_with(("alpha", "bravo"), replication_factor=2)
+    content = filled(store, 50)
+    for key in content:
+        store.get(key)
+    before = {server.server_id: server for server in store.snapshot().servers}
+    store.crash_server("alpha")
+    store.recover_server("alpha")
+    after = {server.server_id: server for server in store.snapshot().servers}
+    assert after["alpha"].reads == before["alpha"].reads > 0
+    assert after["alpha"].writes == before["alpha"].writes > 0
+    for key in content:
+        store.get(key)
+    assert sum(server.reads for server in store.snapshot().servers) == 100
