@@ -28,7 +28,7 @@ SOAK_LOOKED_AT = 400
 
 # Of a short run every image is looked at, and at each sync so many are made.
 SHORT_RUN = 12
-DAMAGES = 3
+DAMAGES = 2
 
 
 class Run:
