@@ -72,7 +72,7 @@ class ReservedVersions(Versions):
         if version >= self._limit:
             with self._lock:
                 if version >= self._limit:
-                    limit = version + _VERSIONS_RESERVED
+                    limit = int(version) + _VERSIONS_RESERVED  # may be more than 63 bits
                     self._journal.reserve_versions(limit)
                     self._limit = limit
         return version
