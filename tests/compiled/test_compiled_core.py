@@ -87,7 +87,8 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(build, env=environment, check=True)
     wheel = next(wheels.glob("ringtop-*.whl"))
     shutil.copy(wheel, work)
-    install = [*pip, "install", "--no-deps", "--target", str(work), str(wheel), "librt>=0.16,<0.17"]
+    needed = ("librt>=0.16,<0.17", "mypy-extensions>=1,<2")
+    install = [*pip, "install", "--no-deps", "--target", str(work), str(wheel), *needed]
     subprocess.run(install, check=True)
     shutil.copytree(ROOT / "tests", work / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", work)
