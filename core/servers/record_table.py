@@ -41,15 +41,13 @@ class _Listing:
     """The keys of a bucket at one moment, and their positions. Not to be changed.
 
     Args:
-        bucket: the bucket.
-        keys: its keys, in its order.
+        keys: the keys, in the order of the bucket.
         positions: the position of each.
     """
 
-    __slots__ = ("bucket", "keys", "positions")
+    __slots__ = ("keys", "positions")
 
-    def __init__(self, bucket: Bucket, keys: list[str], positions: vec[i64]) -> None:
-        self.bucket = bucket
+    def __init__(self, keys: list[str], positions: vec[i64]) -> None:
         self.keys = keys
         self.positions = positions
 
@@ -93,7 +91,7 @@ class RecordTable(OperationCounters):
         self.buckets: tuple[Bucket, ...] = (self._only,)
         self._position_of = position_of
         self._splitting = Lock()
-        self._last_listing: _Listing | None = None
+        self._last_listing = _Listing([], vec[i64]())
         # Whether positions are worked out without calling `position_of`.
         self._hashes_here: bool = COMPILED and position_of is murmur3_of_text
 
@@ -136,9 +134,7 @@ class RecordTable(OperationCounters):
         """
         keys = list(bucket)  # at one moment
         before = self._last_listing
-        if before is None or before.bucket is not bucket:
-            before = _Listing(bucket, [], vec[i64]())
-        elif before.keys == keys:
+        if before.keys == keys:
             return before
         known, known_positions = before.keys, before.positions
         positions = vec[i64]()
@@ -151,7 +147,7 @@ class RecordTable(OperationCounters):
                 place += 1
             else:
                 positions = append(positions, self.position_of(key))
-        listing = _Listing(bucket, keys, positions)
+        listing = _Listing(keys, positions)
         self._last_listing = listing
         return listing
 
@@ -238,7 +234,6 @@ class RecordTable(OperationCounters):
         buckets[first:end] = [lower] * (middle - first) + [upper] * (end - middle)
         self.buckets = tuple(buckets)
         self._only = None
-        self._last_listing = None
 
     def count(self) -> int:
         """Return how many records there are. O(buckets)."""
