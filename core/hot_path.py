@@ -23,6 +23,7 @@ from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,
     NEVER_EXPIRES,
+    Entry,
     Record,
     Value,
     checked_key,
@@ -197,6 +198,28 @@ class HotPath:
             record = self._read(key)
         return default if record is None else record.value
 
+    @overload
+    def remove(self, key: str) -> bool: ...
+    @overload
+    def remove(self, key: str, *, write_level: Level | str | None = None) -> bool: ...
+    def remove(self, key: object, *, write_level: object = None) -> bool:
+        """Remove `key`; return whether it had a value. O(1).
+
+        Args:
+            key: the key.
+            write_level: how many replicas must acknowledge it; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: `key` could not be a key.
+            InvalidOptionError: the level is unknown.
+            QuorumError: fewer replicas acknowledged it than the level asks for.
+            ServerUnavailableError: no replica answers that could say whether it had a value.
+        """
+        level = None if write_level is None else checked_level(write_level)
+        text = checked_key(key)
+        record = _remove(self, _position(self, text), text, level)
+        return record is not None and not self._time.expired(record)
+
     def get_many(
         self, keys: Iterable[str], *, read_level: Level | str | None = None
     ) -> dict[str, Value]:
@@ -269,6 +292,27 @@ class HotPath:
             else:
                 self._set_with_options(text, values[number], None, False, None, level)
             number += 1
+        return number
+
+    def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
+        """Remove each of `keys`; return how many had a value. Each is removed on its own.
+
+        Args:
+            keys: the keys.
+            write_level: how many replicas must acknowledge each; None for the store's own level.
+
+        Raises:
+            InvalidKeyError: one of them could not be a key; nothing was removed.
+            InvalidOptionError: the level is unknown; nothing was removed.
+            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
+                were removed.
+        """
+        level = None if write_level is None else checked_level(write_level)
+        unchecked: Iterable[Any] = keys
+        number = 0
+        for text in [checked_key(key) for key in unchecked]:
+            record = _remove(self, _position(self, text), text, level)
+            number += record is not None and not self._time.expired(record)
         return number
 
     def _read(self, key: object, level: object = None) -> Record | None:
@@ -386,3 +430,39 @@ def _write(path: HotPath, position: i64, key: str, value: Value) -> None:
         lock.release()
     if overfull:
         path._shards.split_buckets(position)
+
+
+def _remove(path: HotPath, position: i64, key: str, level: Level | None) -> Record | None:
+    """Remove a key that was checked; return the record that it had, expired or not.
+
+    Raises:
+        QuorumError: fewer replicas acknowledged it than `level` asks for.
+        ServerUnavailableError: no replica answers that could say whether it had a value.
+    """
+    stripe = position >> STRIPE_SHIFT
+    lock = path._locks[stripe]
+    if not lock.acquire(False):
+        _wait_for(lock)
+    try:
+        route = path._stripes[stripe].at(position)
+        if path._yield_point is not None:
+            path._yield_point("remove.routed")
+        record: Record | None
+        if not route.direct:
+            record = path._replication.read_locked(position, key)
+            if record is not None:
+                gone = Record(None, path._versions.take(), NEVER_EXPIRES)
+                path._replication.write_locked(Entry(position, key, gone), level)
+            return record
+        # All owners are current and can't fail: nobody has to remember that it is gone.
+        bucket = route.records.bucket(position)
+        record = bucket.get(key)
+        if record is not None:
+            del bucket[key]
+            for records in route.others:
+                records.bucket(position).pop(key, None)
+            path._routing.tally(stripe, route.owners).keys -= 1
+            route.counters.writes += 1
+        return record
+    finally:
+        lock.release()

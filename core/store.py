@@ -5,7 +5,7 @@ belong, the shards hold servers and routes, the membership changes them.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -562,32 +562,6 @@ class KeyValueStore(HotPath):
             return None
         return record.value, record.version
 
-    def remove(self, key: str, *, write_level: Level | str | None = None) -> bool:
-        """Remove `key`; return whether it had a value. O(1).
-
-        Args:
-            key: the key.
-            write_level: how many replicas must acknowledge it; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: `key` could not be a key.
-            InvalidOptionError: the level is unknown.
-            QuorumError: fewer replicas acknowledged it than the level asks for.
-            ServerUnavailableError: no replica answers that could say whether it had a value.
-        """
-        level = None if write_level is None else checked_level(write_level)
-        key = checked_key(key)
-        position = self._shards.position_of(key)
-        with self._locks[position >> STRIPE_SHIFT]:
-            if self._yield_point is not None:
-                self._yield_point("remove.routed")
-            record = self._replication.read_locked(position, key)
-            if record is None:
-                return False
-            gone = Record(None, self._versions.take(), NEVER_EXPIRES)
-            self._replication.write_locked(Entry(position, key, gone), level)
-        return not self._time.expired(record)
-
     def expire(self, key: str, seconds: float, *, write_level: Level | str | None = None) -> bool:
         """Let `key` be absent `seconds` from now; False if it has no value. O(log keys).
 
@@ -674,23 +648,6 @@ class KeyValueStore(HotPath):
             ServerUnavailableError: no replica answers that is known to be up to date.
         """
         return self.get(key, None, read_level=read_level) is not None
-
-    def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
-        """Remove each of `keys`; return how many had a value. Each is removed on its own.
-
-        Args:
-            keys: the keys.
-            write_level: how many replicas must acknowledge each; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: one of them could not be a key; nothing was removed.
-            InvalidOptionError: the level is unknown; nothing was removed.
-            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
-                were removed.
-        """
-        level = None if write_level is None else checked_level(write_level)
-        checked = [checked_key(key) for key in keys]
-        return sum(self.remove(key, write_level=level) for key in checked)
 
     def keys(self, prefix: str = "", limit: int | None = None) -> list[str]:
         """Return the keys that begin with `prefix`, in ring order, the first `limit` of them.
