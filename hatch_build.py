@@ -21,6 +21,7 @@ COMPILED = (
     "core/record.py",
     "core/hot_path.py",
     "core/stripes.py",
+    "core/cluster/catching_up.py",
     "core/cluster/ephemeral.py",
     "core/cluster/range_mover.py",
     "core/cluster/replica.py",

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from core.clock import Clock, SystemClock
+from core.cluster.catching_up import CatchingUp
 from core.cluster.doctor import DoctorReport, count_corrupt, examine
 from core.cluster.ephemeral import Ephemeral
 from core.cluster.expiry import Expiry, SteadyTime
@@ -141,6 +142,7 @@ class KeyValueStore(HotPath):
     """
 
     __slots__ = (
+        "_catching_up",
         "_clock",
         "_committer",
         "_events",
@@ -237,15 +239,13 @@ class KeyValueStore(HotPath):
             self._sync_disk = partial(self._put_on_disk, disk, time)
             self._trouble_of_disk = lambda: disk.journal.trouble
         yield_to = yield_point or _go_on
+        old_may_return = partial(persistence.old_may_return, self._shards)
+        secure = partial(persistence.secure, self._shards)
+        self._catching_up = CatchingUp(self._shards, yield_to, self._watch, old_may_return, secure)
         replication = Replication(
-            self._shards,
-            yield_to,
-            self._wake,
-            self._watch,
-            partial(persistence.old_may_return, self._shards),
-            partial(persistence.secure, self._shards),
+            self._shards, self._catching_up, yield_to, self._wake, old_may_return, secure
         )
-        mover = RangeMover(self._shards, replication, persistence, yield_point)
+        mover = RangeMover(self._shards, self._catching_up, persistence, yield_point)
         self._membership = Membership(
             ring,
             self._shards,
@@ -258,7 +258,7 @@ class KeyValueStore(HotPath):
         self._expiry = Expiry(self._shards, replication, time, versions, indexed=data_dir is None)
         self._failover = Failover(
             self._shards,
-            replication,
+            self._catching_up,
             self._membership.changed,
             self._clock,
             self._membership.log,
@@ -289,13 +289,13 @@ class KeyValueStore(HotPath):
         )
         if observed is not None:
             try:
-                look(observed, topology, self._membership, self._shards, replication)
+                look(observed, topology, self._membership, self._shards, self._catching_up)
             except BaseException:
                 self._membership.close()
                 raise
         if disk is not None:
             try:
-                reopen(disk, topology, self._membership, self._shards, replication)
+                reopen(disk, topology, self._membership, self._shards, self._catching_up)
             except BaseException:
                 with suppress(StoreError):
                     self._shards.close()
@@ -306,7 +306,7 @@ class KeyValueStore(HotPath):
     def _put_on_disk(self, disk: OnDisk, time: SteadyTime) -> None:
         """Sync everything, and forget which removals need not be remembered after that."""
         disk.sync(self._shards, time.now_ms())
-        self._replication.forget_tombstones(disk.take_settled())
+        self._catching_up.forget_tombstones(disk.take_settled())
 
     # Servers
 
@@ -520,7 +520,7 @@ class KeyValueStore(HotPath):
             if migration is not None:
                 # What is on its way lies where it does not belong, and no look is at one moment.
                 raise MigrationInProgressError(migration.progress.server_id, paused=False)
-        return examine(self._shards, self._replication, repair=repair, advance=advance)
+        return examine(self._shards, self._catching_up, repair=repair, advance=advance)
 
     def corrupt_keys(self) -> int:
         """Return how many records on disks are not what was written there. O(records)."""

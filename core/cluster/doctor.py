@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from core.cluster.replication import Replication
+from core.cluster.catching_up import CatchingUp
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError
 from core.record import Entry, Record
@@ -77,7 +77,7 @@ class DoctorReport:
 
 def examine(
     shards: Shards,
-    replication: Replication,
+    catching_up: CatchingUp,
     *,
     repair: bool,
     advance: Callable[[int], None] | None = None,
@@ -89,7 +89,7 @@ def examine(
 
     `advance` is called with the number of stripes that were looked at, of 1,024.
     """
-    doctor = _Doctor(shards, replication, repair=repair)
+    doctor = _Doctor(shards, catching_up, repair=repair)
     for stripe in range(STRIPES):
         with shards.moving, shards.locks[stripe]:
             doctor.examine_locked(stripe)
@@ -114,9 +114,9 @@ def count_corrupt(shards: Shards) -> int:
 class _Doctor:
     """One examination."""
 
-    def __init__(self, shards: Shards, replication: Replication, *, repair: bool) -> None:
+    def __init__(self, shards: Shards, catching_up: CatchingUp, *, repair: bool) -> None:
         self._shards = shards
-        self._replication = replication
+        self._catching_up = catching_up
         self._repair = repair
         self._keys = self._repaired = self._unrepaired = 0
         self._findings: list[Finding] = []
@@ -181,7 +181,7 @@ class _Doctor:
             self._repaired += repaired
             self._unrepaired += not repaired
         if mended:
-            self._replication.recount_locked(stripe)
+            self._catching_up.recount_locked(stripe)
 
     def _note(
         self, fault: Fault, key: str, servers: tuple[str, ...], owners: tuple[str, ...]

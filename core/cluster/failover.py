@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from core.clock import Clock
+from core.cluster.catching_up import CatchingUp, CaughtUp
 from core.cluster.replica import Replica
-from core.cluster.replication import CaughtUp, Replication
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError, UnknownServerError
 from core.events import (
@@ -100,13 +100,13 @@ class Recovery:
     def __init__(
         self,
         replica: Replica,
-        replication: Replication,
+        catching_up: CatchingUp,
         clock: Clock,
         log: Callable[[Event], None],
         finish: Callable[["Recovery"], None],
     ) -> None:
         self._replica = replica
-        self._replication = replication
+        self._catching_up = catching_up
         self._clock = clock
         self._log = log
         self._finish = finish
@@ -182,7 +182,7 @@ class Recovery:
         failure: ServerFailedError | None = None
         for stripe in behind:
             try:
-                return self._replication.catch_up(self.server_id, stripe)
+                return self._catching_up.catch_up(self.server_id, stripe)
             except ServerFailedError as error:
                 failure = failure or error
         assert failure is not None
@@ -218,7 +218,7 @@ class Failover:
 
     Args:
         shards: the servers.
-        replication: brings their replicas up to date.
+        catching_up: brings their replicas up to date.
         changed: guards membership and failures.
         clock: the time.
         log: where to tell what happens.
@@ -228,14 +228,14 @@ class Failover:
     def __init__(
         self,
         shards: Shards,
-        replication: Replication,
+        catching_up: CatchingUp,
         changed: threading.Condition,
         clock: Clock,
         log: Callable[[Event], None],
         wake: Callable[[], None],
     ) -> None:
         self._shards = shards
-        self._replication = replication
+        self._catching_up = catching_up
         self._changed = changed
         self._clock = clock
         self._log = log
@@ -382,7 +382,7 @@ class Failover:
         recovery = self._recoveries.get(replica.server_id)
         if recovery is None:
             recovery = Recovery(
-                replica, self._replication, self._clock, self._log, self._forget_recovery
+                replica, self._catching_up, self._clock, self._log, self._forget_recovery
             )
             self._recoveries[replica.server_id] = recovery
         return recovery
@@ -390,7 +390,7 @@ class Failover:
     def _forget_recovery(self, recovery: Recovery) -> None:
         if self._recoveries.get(recovery.server_id) is recovery:
             del self._recoveries[recovery.server_id]
-        self._replication.forget_tombstones()  # those that were kept because it was away
+        self._catching_up.forget_tombstones()  # those that were kept because it was away
 
     def _crash_locked(self, replica: Replica, stripe: int, *, keeps: bool) -> tuple[int, int]:
         """Let the server be gone in one stripe.

@@ -11,12 +11,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import NoReturn
 
+from core.cluster.catching_up import CatchingUp
 from core.cluster.data_directory import DataDirectory
 from core.cluster.journal import moves_in
 from core.cluster.membership import Membership, after_of
 from core.cluster.plan import ChangeKind, Plan
 from core.cluster.replica import Replica
-from core.cluster.replication import Replication
 from core.cluster.shards import Shards
 from core.cluster.topology import Topology
 from core.cluster.versions import Versions
@@ -133,7 +133,7 @@ def look(
     topology: Topology,
     membership: Membership,
     shards: Shards,
-    replication: Replication,
+    catching_up: CatchingUp,
 ) -> None:
     """Open the servers, and make routes and counts as they are. O(records).
 
@@ -158,7 +158,7 @@ def look(
             for low, high in moved:
                 shards.routing.follow(after, replicas, low, high)
         for stripe in range(STRIPES):
-            replication.recount_locked(stripe)
+            catching_up.recount_locked(stripe)
     membership.reopen(change, moved)
 
 

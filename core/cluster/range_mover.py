@@ -21,9 +21,9 @@ under the lock calls neither generators of `contextlib` nor anything else that i
 from contextlib import AbstractContextManager
 from typing import Final, NamedTuple
 
+from core.cluster.catching_up import CatchingUp
 from core.cluster.persistence import Persistence
 from core.cluster.replica import Replica
-from core.cluster.replication import Replication
 from core.cluster.route import Owners
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import CorruptRecordError, ServerFailedError, ServerUnavailableError
@@ -57,7 +57,7 @@ class RangeMover:
 
     Args:
         shards: what to move in.
-        replication: knows who holds what.
+        catching_up: brings a server up to date that has what is to be moved.
         persistence: where it is written down what has moved.
         yield_point: called with the name of each step after it was done.
     """
@@ -65,12 +65,12 @@ class RangeMover:
     def __init__(
         self,
         shards: Shards,
-        replication: Replication,
+        catching_up: CatchingUp,
         persistence: Persistence,
         yield_point: YieldPoint | None,
     ) -> None:
         self._shards = shards
-        self._replication = replication
+        self._catching_up = catching_up
         self._persistence = persistence
         self._yield_point = yield_point
 
@@ -222,7 +222,7 @@ class RangeMover:
         """Try to let a server catch up in the stripe; return whether it is current."""
         if not replica.down and not replica.current(stripe):
             try:
-                self._replication.catch_up_locked(replica, stripe)
+                self._catching_up.catch_up_locked(replica, stripe)
             except ServerFailedError:
                 return replica.current(stripe)
         return replica.current(stripe)

@@ -12,12 +12,12 @@ is filled anew in the same way.
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 
+from core.cluster.catching_up import CatchingUp
 from core.cluster.commit_notes import durable_servers, forget_commits, noted_commits
 from core.cluster.journal import FIRST_VERSION, Journal
 from core.cluster.membership import Membership, after_of
 from core.cluster.persistence import OnDisk, restore_tallies
 from core.cluster.plan import ChangeKind
-from core.cluster.replication import Replication
 from core.cluster.route import Segment
 from core.cluster.shards import Shards
 from core.cluster.topology import PendingChange, Topology
@@ -32,7 +32,7 @@ def reopen(
     topology: Topology,
     membership: Membership,
     shards: Shards,
-    replication: Replication,
+    catching_up: CatchingUp,
 ) -> None:
     """Open the servers of a data directory, and go on where the last process stopped.
 
@@ -59,12 +59,12 @@ def reopen(
     else:
         if change is not None:
             _bring_along(disk.journal, ring, change, shards)
-        _make_good(shards, replication)
+        _make_good(shards, catching_up)
         # What others are told is done has to be on the disk: power may be lost meanwhile.
         _sync(shards)
         forget_commits(shards, noted)
         _sync(shards)
-        replication.forget_tombstones()  # all who are concerned know them by now
+        catching_up.forget_tombstones()  # all who are concerned know them by now
     disk.journal.mark_unclean()
     membership.reopen(change, moved)
 
@@ -153,7 +153,7 @@ def _bring_along(journal: Journal, ring: HashRing, change: PendingChange, shards
                 shards.replicas[owner].server.apply_many(entries)
 
 
-def _make_good(shards: Shards, replication: Replication) -> None:
+def _make_good(shards: Shards, catching_up: CatchingUp) -> None:
     """Make every replica hold what it should, nothing else, and count the keys."""
     for replica in shards.replicas.values():
         shards.discard_foreign(replica)
@@ -161,7 +161,7 @@ def _make_good(shards: Shards, replication: Replication) -> None:
         with shards.locks[stripe]:
             for segment in list(shards.segments_of(stripe)):
                 _make_equal(shards, segment)
-            replication.recount_locked(stripe)
+            catching_up.recount_locked(stripe)
 
 
 def _sync(shards: Shards) -> None:

@@ -1,4 +1,4 @@
-"""Writing to every replica of a key, reading from those that are current, and catching up.
+"""Writing to every replica of a key, and reading from those that are current.
 
 Everything happens with the lock of the key's stripe held, so that all replicas see the writes of a
 key in one order. A write that does not reach a replica becomes a hint for it, and from then until
@@ -13,14 +13,14 @@ Prior art: Dynamo (SOSP 2007) for hints and anti-entropy. It asks a quorum and c
 because its coordinators do not know what a replica has missed; here one coordinator does.
 """
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container
 from contextlib import suppress
-from typing import NamedTuple
 
+from core.cluster.catching_up import CatchingUp
 from core.cluster.few_servers import warn_of_few_servers
 from core.cluster.levels import Level
 from core.cluster.replica import Replica
-from core.cluster.route import Owners, Route, Segment
+from core.cluster.route import Route, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import (
     CorruptRecordError,
@@ -31,21 +31,7 @@ from core.errors import (
     StorageError,
 )
 from core.record import NEVER_EXPIRES, Entry, Record
-from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
-
-
-class CaughtUp(NamedTuple):
-    """What it took to bring a server up to date in one stripe.
-
-    Attributes:
-        hints: how many hints were delivered.
-        compared: how many ranges were compared.
-        copied: how many records were copied or dropped because they differed.
-    """
-
-    hints: int
-    compared: int
-    copied: int
+from core.stripes import stripe_of
 
 
 class Replication:
@@ -55,9 +41,9 @@ class Replication:
 
     Args:
         shards: the servers and what leads to them.
+        catching_up: brings a replica up to date that a reader needs.
         yield_point: called with the name of each step.
         wake: called when a server has missed something.
-        watch: called with a key and when it expires, when a record of it comes late.
         old_may_return: tells whether something beside the replicas of a stripe may bring back an
             old record: then a removal has to be remembered even if all of them know it.
         secure: called with a stripe before a server there gets what it missed: it may be a part of
@@ -67,16 +53,16 @@ class Replication:
     def __init__(
         self,
         shards: Shards,
+        catching_up: CatchingUp,
         yield_point: YieldPoint,
         wake: Callable[[], None],
-        watch: Callable[[str, int], None],
         old_may_return: Callable[[int], bool],
         secure: Callable[[int], None],
     ) -> None:
         self._shards = shards
+        self._catching_up = catching_up
         self._yield_point = yield_point
         self._wake = wake
-        self._watch = watch
         self._old_may_return = old_may_return
         self._secure = secure
         # Changed without a lock: at worst two threads warn of the same.
@@ -402,7 +388,7 @@ class Replication:
         answers, truth, failure = self._answers_locked(position, key, needed)
         if not truth:
             # One that is behind by a few hints may answer once it has them.
-            self._settle_locked(stripe_of(position), route.owners)
+            self._catching_up.settle_locked(stripe_of(position), route.owners)
             answers, truth, failure = self._answers_locked(position, key, needed, hinted=True)
         content_with_one = (level or self._shards.consistency.level) is Level.ONE
         if not answers or not (truth or content_with_one):
@@ -472,7 +458,7 @@ class Replication:
             if damaged:
                 return self._sound_entries_locked(segment, corrupt)
             if attempt == 1:
-                self._settle_locked(stripe, segment.owners)
+                self._catching_up.settle_locked(stripe, segment.owners)
         failure: CorruptRecordError | None = None
         for replica in map(self._shards.replicas.__getitem__, segment.owners):
             if replica.down or not replica.complete(stripe):
@@ -532,177 +518,3 @@ class Replication:
                 if self._apply_locked(replica, entry) is None:
                     self._miss_locked(replica, entry)
                     self._shards.routing.refresh(stripe)
-
-    # Catching up
-
-    def catch_up(self, server_id: str, stripe: int) -> CaughtUp:
-        """Bring one server up to date in one stripe, so that it is current there.
-
-        O(keys of the stripe) where it has to be compared, O(hints) else.
-
-        Raises:
-            ServerFailedError: it does not answer, or nobody who holds what it lacks does.
-        """
-        with self._shards.locks[stripe]:
-            replica = self._shards.replicas.get(server_id)
-            if replica is None:
-                return CaughtUp(0, 0, 0)
-            caught_up = self.catch_up_locked(replica, stripe)
-        self._shards.split_buckets_between(stripe << STRIPE_SHIFT, last_position_of(stripe))
-        return caught_up
-
-    def catch_up_locked(self, replica: Replica, stripe: int) -> CaughtUp:
-        """As `catch_up`, with the stripe's lock held."""
-        if replica.down:
-            raise ServerUnavailableError([replica.server_id])
-        self._secure(stripe)
-        hints = compared = copied = 0
-        if replica.complete(stripe):
-            for entry in replica.hints_of(stripe):
-                replica.server.apply(entry)
-                self._watch_locked(entry)
-                hints += 1
-        else:
-            for segment in self._shards.segments_of(stripe):
-                if replica.server_id in segment.owners:
-                    compared += 1
-                    copied += self._equalize_locked(replica, segment)
-        self.recount_locked(stripe, replica)
-        replica.caught_up(stripe)
-        self._shards.routing.refresh(stripe)
-        self._forget_tombstones_locked(stripe)
-        self._yield_point("recovery.stripe")
-        return CaughtUp(hints, compared, copied)
-
-    def recount_locked(self, stripe: int, returning: Replica | None = None) -> None:
-        """Count the keys of a stripe by their owners, where there is somebody to ask.
-
-        Args:
-            stripe: the stripe.
-            returning: a server that is about to be current there as well.
-
-        Raises:
-            ServerFailedError: `returning` does not answer, and nobody else has what it holds.
-        """
-        counts: dict[Owners, int | None] = {}
-        for segment in self._shards.segments_of(stripe):
-            replicas = self._shards.current(segment.owners, stripe)
-            if returning is not None and returning.server_id in segment.owners:
-                replicas.append(returning)
-            found = self._counted(replicas, segment)
-            if found is None and returning in replicas:
-                raise ServerUnavailableError(segment.owners)
-            before = counts.get(segment.owners, 0)
-            counts[segment.owners] = None if found is None or before is None else before + found
-        for owners, keys in counts.items():
-            if keys is not None:
-                tally = self._shards.routing.tally(stripe, owners)
-                tally.keys, tally.lost = keys, 0
-
-    @staticmethod
-    def _counted(replicas: Iterable[Replica], segment: Segment) -> int | None:
-        """Return how many keys the first that answers has in `segment`; None if none does."""
-        for replica in replicas:
-            try:
-                return replica.server.measure(segment.low, segment.high).keys
-            except ServerFailedError:
-                continue
-        return None
-
-    def _settle_locked(self, stripe: int, owners: Iterable[str]) -> None:
-        """Try to make a replica current that lacks no more than its hints."""
-        for server_id in owners:
-            replica = self._shards.replicas[server_id]
-            if not replica.down and replica.complete(stripe) and not replica.current(stripe):
-                try:
-                    self.catch_up_locked(replica, stripe)
-                except ServerFailedError:
-                    continue
-
-    def _equalize_locked(self, replica: Replica, segment: Segment) -> int:
-        """Make a replica's part of a stripe what it should be; return how many records differed."""
-        stripe = stripe_of(segment.low)
-        others = tuple(owner for owner in segment.owners if owner != replica.server_id)
-        if not self._shards.current(others, stripe):
-            self._settle_locked(stripe, others)
-        server = replica.server
-        corrupt: CorruptRecordError | None = None
-        for source in self._shards.current(others, stripe):
-            try:
-                removals = source.server.removals(segment.low, segment.high)
-                expected = source.server.digest(segment.low, segment.high)
-                if server.digest(segment.low, segment.high) == expected:
-                    server.apply_many(removals)
-                    return 0
-                entries = source.sound_scan(segment.low, segment.high)
-            except CorruptRecordError as error:
-                # What that record was, the returning server can't tell: its own may be older.
-                corrupt = error
-                continue
-            except ServerUnavailableError:
-                continue
-            return self._make_equal_locked(replica, segment, entries, removals)
-        if self._shards.survives(others, stripe):
-            raise corrupt or ServerUnavailableError(others)
-        # Nobody holds all of it: what is left of it anywhere is all there is, the newest of each
-        # key. What was removed is part of that, or an older record would come back.
-        rest: list[Entry] = []
-        for owner in others:
-            other = self._shards.replicas[owner]
-            if not other.down:
-                rest += other.server.removals(segment.low, segment.high)
-                rest += other.server.scan(segment.low, segment.high)
-        copied = server.apply_many(rest)
-        for entry in server.scan(segment.low, segment.high):
-            self._watch_locked(entry)
-        return copied
-
-    def _watch_locked(self, entry: Entry) -> None:
-        """Have a record swept that comes late: the sweeper may have looked for it in vain."""
-        if entry.record.expires_at != NEVER_EXPIRES:
-            self._watch(entry.key, entry.record.expires_at)
-
-    @staticmethod
-    def _make_equal_locked(
-        replica: Replica, segment: Segment, entries: list[Entry], removals: list[Entry]
-    ) -> int:
-        server = replica.server
-        expected = {entry.key: entry for entry in entries}
-        found = {entry.key: entry for entry in server.scan(segment.low, segment.high)}
-        differing = [key for key in found if found[key] != expected.get(key)]
-        for key in differing:
-            server.drop(found[key].position, key)
-        missing = [entry for key, entry in expected.items() if found.get(key) != entry]
-        for entry in missing:
-            server.drop(entry.position, entry.key)  # if it was removed here, it is there again
-        server.apply_many([*missing, *removals])
-        return len(missing) + sum(key not in expected for key in differing)
-
-    def forget_tombstones(self, stripes: Iterable[int] = range(STRIPES)) -> None:
-        """Forget the removals that everybody knows. O(stripes)."""
-        for stripe in stripes:
-            with self._shards.locks[stripe]:
-                self._forget_tombstones_locked(stripe)
-
-    def _forget_tombstones_locked(self, stripe: int) -> None:
-        """Forget the removals of a stripe once every replica of it knows them, on its disk too."""
-        replicas = [
-            self._shards.replicas[owner]
-            for owner in {
-                owner for part in self._shards.segments_of(stripe) for owner in part.owners
-            }
-        ]
-        if not all(replica.current(stripe) for replica in replicas):
-            return
-        if self._old_may_return(stripe):
-            return
-        low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
-        with suppress(ServerFailedError):
-            if not any(replica.server.removals(low, high) for replica in replicas):
-                return
-            # After a loss of power one may have what was removed, and the others no word of it.
-            for replica in replicas:
-                if replica.durable is not None:
-                    replica.durable.sync()
-            for replica in replicas:
-                replica.server.forget_tombstones(stripe)

@@ -205,7 +205,7 @@ MUTANTS = (
         catching.single(
             test_partial_failures.test_a_removed_key_stays_removed_when_nobody_has_everything
         ),
-        "cluster.replication:Replication._equalize_locked",
+        "cluster.catching_up:CatchingUp._equalize_locked",
         (("rest += other.server.removals(segment.low, segment.high)", "pass"),),
     ),
     Mutant(
@@ -215,7 +215,7 @@ MUTANTS = (
         catching.single(
             test_partial_failures.test_a_removal_is_remembered_until_every_replica_knows_it
         ),
-        "cluster.replication:Replication._forget_tombstones_locked",
+        "cluster.catching_up:CatchingUp._forget_tombstones_locked",
         (
             (
                 "if not all(replica.current(stripe) for replica in replicas)",
@@ -281,7 +281,7 @@ MUTANTS = (
     simulated(
         "keys are not counted again after a recovery",
         "wrong counts, and stripes with keys taken for empty",
-        "cluster.replication:Replication.recount_locked",
+        "cluster.catching_up:CatchingUp.recount_locked",
         ("tally.keys, tally.lost = keys, 0", "pass"),
     ),
     Mutant(
@@ -348,7 +348,7 @@ MUTANTS = (
                 place, hints=100
             )
         ),
-        "cluster.replication:Replication.catch_up_locked",
+        "cluster.catching_up:CatchingUp.catch_up_locked",
         (("self._secure(stripe)", "pass"),),
     ),
     Mutant(
@@ -368,7 +368,7 @@ MUTANTS = (
         "a removed key returns after a loss of power",
         "test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was",
         catching.on_disk(test_what_was_removed_stays_so_when_one_server_alone_loses_that_it_was),
-        "cluster.replication:Replication._forget_tombstones_locked",
+        "cluster.catching_up:CatchingUp._forget_tombstones_locked",
         (("replica.durable.sync()", "pass"),),
     ),
     Mutant(
