@@ -34,12 +34,15 @@ from core.ring.hashing import SEED, HashFunction, murmur3
 from core.servers.record_table import KEYS_PER_BUCKET
 from core.stripe_lock import Lock
 from core.stripes import STRIPE_SHIFT
+from core.turns import give_way
 
 Default = TypeVar("Default")
 
 # How often a lock is tried again before it is waited for, and the shortest pause between.
 _TRIES: Final = 40
 _PAUSE_SECONDS: Final = 0.000_05
+# Others get their turn when as many keys of a batch have been looked at, less one: a power of two.
+_KEYS_A_TURN: Final = 127
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -238,7 +241,7 @@ class HotPath:
         # Any, so that compiled code lets a key of another type come as far as our own error.
         unchecked: Iterable[Any] = keys
         found: dict[str, Value] = {}
-        for any_key in unchecked:
+        for number, any_key in enumerate(unchecked, 1):
             key: str = any_key if type(any_key) is str else checked_key(any_key)
             record = None
             if read_level is None:
@@ -247,6 +250,8 @@ class HotPath:
                 record = self._read(key, read_level)
             if record is not None and record.value is not None:
                 found[key] = record.value
+            if not number & _KEYS_A_TURN:
+                give_way()
         return found
 
     def set_many(
@@ -280,19 +285,23 @@ class HotPath:
             for key, value in plain.items():
                 keys.append(checked_key(key))
                 values.append(checked_value(value))
+                if not len(keys) & _KEYS_A_TURN:
+                    give_way()
         else:
             pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
             for key, value in pairs:
                 keys.append(checked_key(key))
                 values.append(checked_value(value))
-        number = 0
-        for text in keys:
+                if not len(keys) & _KEYS_A_TURN:
+                    give_way()
+        for number, text in enumerate(keys, 1):
             if level is None:
-                _write(self, _position(self, text), text, values[number])
+                _write(self, _position(self, text), text, values[number - 1])
             else:
-                self._set_with_options(text, values[number], None, False, None, level)
-            number += 1
-        return number
+                self._set_with_options(text, values[number - 1], None, False, None, level)
+            if not number & _KEYS_A_TURN:
+                give_way()
+        return len(keys)
 
     def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
         """Remove each of `keys`; return how many had a value. Each is removed on its own.
@@ -309,11 +318,26 @@ class HotPath:
         """
         level = None if write_level is None else checked_level(write_level)
         unchecked: Iterable[Any] = keys
-        number = 0
-        for text in [checked_key(key) for key in unchecked]:
+        checked: list[str] = []
+        for key in unchecked:
+            checked.append(checked_key(key))
+            if not len(checked) & _KEYS_A_TURN:
+                give_way()
+        removed = 0
+        for number, text in enumerate(checked, 1):
             record = _remove(self, _position(self, text), text, level)
-            number += record is not None and not self._time.expired(record)
-        return number
+            removed += record is not None and not self._time.expired(record)
+            if not number & _KEYS_A_TURN:
+                give_way()
+        return removed
+
+    def _primary_of(self, key: object) -> str:
+        """As `get_server_for_key`."""
+        position = _position(self, checked_key(key))
+        route = self._stripes[position >> STRIPE_SHIFT].at(position)
+        if route.refusal is not None:
+            raise route.refusal()
+        return route.owners[0]
 
     def _read(self, key: object, level: object = None) -> Record | None:
         """Read `key` under its stripe's lock; None without a value, or if it expired."""

@@ -67,6 +67,7 @@ from core.ring.placement import Placement, checked_placement
 from core.server_id import checked_server_id, text_of_server_id
 from core.servers.faults import FaultInjector, behind_faults
 from core.servers.memory_server import MemoryServer
+from core.servers.record_table import Span
 from core.servers.rocksdb_server import SyncMode
 from core.servers.server import Server, ServerFactory
 from core.stripes import STRIPE_SHIFT, STRIPES, stripe_of
@@ -652,8 +653,8 @@ class KeyValueStore(HotPath):
     def keys(self, prefix: str = "", limit: int | None = None) -> list[str]:
         """Return the keys that begin with `prefix`, in ring order, the first `limit` of them.
 
-        Ring order is by position, then key: it stays when servers come and go. The keys of each
-        stripe (a 1,024th of the ring) are read at one moment. O(keys), or less with a limit.
+        Ring order is by position, then key: it stays when servers come and go. About 500 keys, of
+        a part of the ring, are read at one moment. O(keys), or less with a limit.
 
         Raises:
             CorruptRecordError: no replica has a record sound. `items` yields all others.
@@ -665,12 +666,12 @@ class KeyValueStore(HotPath):
         if not isinstance(prefix, str):
             raise InvalidOptionError(f"a prefix must be str, not {type(prefix).__name__}")
         found: list[str] = []
-        for stripe in range(STRIPES):
+        for low, high in self._parts():
             if limit is not None and len(found) >= limit:
                 break
             found += [
                 entry.key
-                for entry in self._replication.entries_of_stripe(stripe)
+                for entry in self._replication.entries_between(low, high)
                 if entry.key.startswith(prefix) and not self._time.expired(entry.record)
             ]
         return found if limit is None else found[:limit]
@@ -678,8 +679,8 @@ class KeyValueStore(HotPath):
     def items(self, prefix: str = "") -> Iterator[Item]:
         """Yield the keys that begin with `prefix`, with their values, in ring order.
 
-        Holds a stripe of them (a 1,024th of the ring) at a time, however many there are; each
-        stripe is read at one moment, and operations go on meanwhile. O(keys).
+        Holds about 500 of them at a time, however many there are: those of a part of the ring, read
+        at one moment. Operations go on meanwhile. O(keys).
 
         Raises:
             CorruptRecordError: no replica has a record sound. Raised at the end, when all others
@@ -694,8 +695,8 @@ class KeyValueStore(HotPath):
 
     def _items(self, prefix: str) -> Iterator[Item]:
         corrupt: list[CorruptRecordError] = []
-        for stripe in range(STRIPES):
-            for entry in self._replication.entries_of_stripe(stripe, corrupt=corrupt):
+        for low, high in self._parts():
+            for entry in self._replication.entries_between(low, high, corrupt=corrupt):
                 key, record = entry.key, entry.record
                 value, expires_at = record.value, record.expires_at
                 if value is None or not key.startswith(prefix) or self._time.expired(record):
@@ -709,8 +710,7 @@ class KeyValueStore(HotPath):
         """Return up to `count` keys and values in ring order, from the position of `start_key` on.
 
         Goes on past the end of the ring at its beginning, and meets no key twice. `start_key` need
-        not exist. The entries of each stripe are read at one moment. O(count + keys in the stripes
-        that are touched).
+        not exist. About 500 entries, of a part of the ring, are read at one moment. O(count).
 
         Raises:
             CorruptRecordError: no replica has a record sound.
@@ -720,20 +720,18 @@ class KeyValueStore(HotPath):
         self._refuse_if_closed()
         count = checked_count("count", count)
         start_key = checked_key(start_key)
-        start = (self._shards.position_of(start_key), start_key)
-        first = stripe_of(start[0])
+        start = self._shards.position_of(start_key)
         found: list[tuple[str, Value]] = []
-        before_start: list[tuple[str, Value]] = []
-        for step in range(STRIPES):
+        for low, high, behind in self._parts_from(start):
             if len(found) >= count:
                 break
-            for entry in self._replication.entries_of_stripe((first + step) % STRIPES):
+            for entry in self._replication.entries_between(low, high):
                 value = entry.record.value
-                if value is None or self._time.expired(entry.record):
-                    continue
-                late = step == 0 and entry.place < start
-                (before_start if late else found).append((entry.key, value))
-        return (found + before_start)[:count]
+                if entry.position == start and (entry.key < start_key) is not behind:
+                    continue  # it comes at the other end of the round
+                if value is not None and not self._time.expired(entry.record):
+                    found.append((entry.key, value))
+        return found[:count]
 
     def get_total_entries(self) -> int:
         """Return how many keys there are, each counted once. O(segments + keys that expired)."""
@@ -755,10 +753,7 @@ class KeyValueStore(HotPath):
             InvalidKeyError: `key` could not be a key.
             NoServersError: the ring has no server.
         """
-        route = self._shards.routing.at(self._shards.position_of(checked_key(key)))
-        if route.refusal is not None:
-            raise route.refusal()
-        return route.owners[0]
+        return self._primary_of(key)
 
     def get_keys_for_server(self, server_id: str) -> list[str]:
         """Return the keys that the server is the primary of, in ring order. O(keys it holds).
@@ -772,8 +767,8 @@ class KeyValueStore(HotPath):
             raise UnknownServerError(server_id)
         return [
             entry.key
-            for stripe in range(STRIPES)
-            for entry in self._replication.entries_of_stripe(stripe, server_id)
+            for low, high in self._parts()
+            for entry in self._replication.entries_between(low, high, server_id)
             if not self._time.expired(entry.record)
         ]
 
@@ -880,6 +875,27 @@ class KeyValueStore(HotPath):
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _parts(self) -> Iterator[Span]:
+        """Yield the spans in which all keys are read, in order."""
+        for stripe in range(STRIPES):
+            yield from self._replication.parts_of(stripe)
+
+    def _parts_from(self, start: int) -> Iterator[tuple[int, int, bool]]:
+        """Yield the spans from `start` on, and round to it; and whether it is what lies behind it.
+
+        The start itself is in the first span and in the last.
+        """
+        first = stripe_of(start)
+        for low, high in self._replication.parts_of(first):
+            if high >= start:
+                yield max(low, start), high, False
+        for step in range(1, STRIPES):
+            for low, high in self._replication.parts_of((first + step) % STRIPES):
+                yield low, high, False
+        for low, high in self._replication.parts_of(first):
+            if low <= start:
+                yield low, min(high, start), True
 
     def _storage_now(self) -> Storage | None:
         if self._storage is None or self._trouble_of_disk is None:

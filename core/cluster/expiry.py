@@ -4,11 +4,10 @@ An expired record reads as absent at once, wherever it is; the sweeper only free
 it goes by is an index by time: an entry may be out of date, so the record itself is asked.
 """
 
-import heapq
-import threading
 from contextlib import suppress
 
 from core.clock import Clock
+from core.cluster.expiry_index import ExpiryIndex, Place
 from core.cluster.replication import Replication
 from core.cluster.shards import Shards
 from core.cluster.versions import Versions
@@ -18,8 +17,6 @@ from core.stripes import stripe_of
 
 # Keys in one step of the sweeper, so that it never has the processor for long.
 KEYS_PER_SWEEP = 100
-# The index is cleared of what is out of date when that is more than half of it, and this much.
-_OUT_OF_DATE_KEPT = 1_000
 
 
 class SteadyTime:
@@ -57,12 +54,11 @@ class SteadyTime:
 class Expiry:
     """The index of keys by the time when they expire, and the sweeper.
 
-    Thread safety: any thread may call any method. `_lock` guards both fields; it is held for no
-    longer than a push or a pop, but for the clearing of the index.
+    Thread safety: any thread may call any method.
 
-    Always true: a key whose record expires has an entry for that time, or an earlier one, in
-    `_heap`, and `_times` has the earliest. (A write may fail, and leave the record that expires
-    earlier: so a later time never takes the place of an earlier one.)
+    Always true: a key whose record expires is in the index, at that time or an earlier one. (A
+    write may fail, and leave the record that expires earlier: so a later time never takes the place
+    of an earlier one.)
 
     Args:
         shards: what to sweep.
@@ -86,36 +82,25 @@ class Expiry:
         self._replication = replication
         self._time = time
         self._versions = versions
-        self._lock = threading.Lock()
-        self._heap: list[tuple[int, str]] = []
-        self._times: dict[str, int] = {}
+        self._index = ExpiryIndex()
 
     @property
     def waiting(self) -> int:
         """How many keys the index holds."""
-        return len(self._times)
+        return len(self._index)
 
     def next_ms(self) -> int | None:
         """Return when the next key may expire; None without one. O(1)."""
-        with self._lock:
-            return self._heap[0][0] if self._heap else None
+        return self._index.first_ms()
 
     def note(self, key: str, expires_at: int) -> None:
         """Note that `key` may expire at `expires_at`, unless its servers do. O(log keys)."""
         if self._indexed:
-            self.watch(key, expires_at)
+            self._index.note(key, expires_at)
 
     def watch(self, key: str, expires_at: int) -> None:
         """Have `key` looked at when it is `expires_at`. O(log keys)."""
-        with self._lock:
-            earlier = self._times.get(key)
-            if earlier is not None and earlier <= expires_at:
-                return
-            self._times[key] = expires_at
-            heapq.heappush(self._heap, (expires_at, key))
-            if len(self._heap) > 2 * len(self._times) + _OUT_OF_DATE_KEPT:
-                self._heap = [(when, name) for name, when in self._times.items()]
-                heapq.heapify(self._heap)
+        self._index.note(key, expires_at)
 
     def sweep(self, limit: int = KEYS_PER_SWEEP) -> bool:
         """Look at up to `limit` keys that may have expired; return whether there may be more.
@@ -142,10 +127,8 @@ class Expiry:
             pass
 
     def clear(self) -> None:
-        """Forget every key."""
-        with self._lock:
-            self._heap.clear()
-            self._times.clear()
+        """Forget every key. O(keys), while others have their turn."""
+        self._index.clear()
 
     def _ask_disks(self, limit: int) -> None:
         """Learn from servers on disk what has expired there: they keep an index of their own."""
@@ -157,16 +140,8 @@ class Expiry:
                 for entry in replica.durable.due(now, limit):
                     self.watch(entry.key, entry.record.expires_at)
 
-    def _take_due(self, limit: int) -> list[tuple[int, str]]:
-        now = self._time.now_ms()
-        due: list[tuple[int, str]] = []
-        with self._lock:
-            while self._heap and self._heap[0][0] <= now and len(due) < limit:
-                at, key = heapq.heappop(self._heap)
-                if self._times.get(key) == at:
-                    del self._times[key]
-                    due.append((at, key))
-        return due
+    def _take_due(self, limit: int) -> list[Place]:
+        return self._index.take_due(self._time.now_ms(), limit)
 
     def _is_due(self) -> bool:
         next_ms = self.next_ms()

@@ -98,7 +98,11 @@ class Shards:
 
     def replace_server(self, server_id: str) -> None:
         """Open the storage of a server that crashed: empty in memory, as it was on disk."""
-        self.replicas[server_id].store_in(self._create_server(server_id))
+        replica = self.replicas[server_id]
+        crashed = replica.server
+        replica.store_in(self._create_server(server_id))
+        if crashed.records is not None:
+            crashed.close()
 
     def discard_foreign(self, replica: Replica) -> None:
         """Discard what lies on a server and is not its own: it left while that was down. O(keys).
@@ -116,17 +120,20 @@ class Shards:
 
     def close_server(self, server_id: str) -> None:
         """Drop a server that has left, with all that it holds; nothing if that was done before."""
+        replica = self._forget_server(server_id)
+        if replica is not None:
+            _destroy(replica)
+
+    def _forget_server(self, server_id: str) -> Replica | None:
+        """Return a server that is not one of these any more; None if it was none."""
         replica = self.replicas.get(server_id)
         if replica is None:
-            return
+            return None
         self.routing.forget(server_id)
         del self.replicas[server_id]
         self.leftovers -= {leftover for leftover in self.leftovers if leftover[0] == server_id}
         replica.down = True
-        if replica.durable is not None:
-            replica.durable.destroy()
-        else:
-            replica.server.close()
+        return replica
 
     def stripes(self, first: int = 0, last: int = STRIPES - 1) -> "HeldLocks":
         """Hold the stripes from `first` to `last`: nothing is written there meanwhile.
@@ -189,8 +196,10 @@ class Shards:
         with self.moving, self.stripes():
             keys = self.routing.total_keys()
             self.routing.reset()
-            for server_id in list(self.replicas):
-                self.close_server(server_id)
+            forgotten = [self._forget_server(server_id) for server_id in list(self.replicas)]
+        for replica in forgotten:
+            if replica is not None:
+                _destroy(replica)
         return keys
 
     def close(self, before: Callable[[], None] | None = None) -> None:
@@ -214,3 +223,11 @@ class Shards:
                     failure = failure or error
         if failure is not None:
             raise failure
+
+
+def _destroy(replica: Replica) -> None:
+    """Give up all that a server holds. O(keys)."""
+    if replica.durable is not None:
+        replica.durable.destroy()
+    else:
+        replica.server.close()

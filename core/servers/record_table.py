@@ -19,6 +19,7 @@ from core.record import Entry, Record
 from core.servers.operation_counters import OperationCounters
 from core.stripe_lock import Lock
 from core.stripes import POSITION_BITS, POSITIONS
+from core.turns import give_way
 
 # A dict of 683 keys has to grow: a bucket is split instead. Its keys are listed in 40 us, and in 5
 # if they were just before. Interpreted, a key that is listed costs 20 times as much, and where a
@@ -234,6 +235,20 @@ class RecordTable(OperationCounters):
         buckets[first:end] = [lower] * (middle - first) + [upper] * (end - middle)
         self.buckets = tuple(buckets)
         self._only = None
+
+    def clear(self) -> None:
+        """Forget all records. O(records).
+
+        A bucket at a time, between which others have their turn: to free a million records takes a
+        tenth of a second.
+        """
+        left = [bucket for _, bucket in self.between(0, POSITIONS - 1)]
+        self._only = {}
+        self.buckets = (self._only,)
+        self._last_listing = _Listing([], vec[i64]())
+        while left:
+            left.pop()
+            give_way()
 
     def count(self) -> int:
         """Return how many records there are. O(buckets)."""

@@ -103,7 +103,7 @@ class Server(Protocol):
         ...
 
     def close(self) -> None:
-        """Give back what the server holds open. Nothing is asked of it afterwards."""
+        """Give back what the server holds, but for its disk. Nothing is asked of it afterwards."""
         ...
 
 

@@ -22,6 +22,7 @@ pytestmark = [
 # What is compiled, and whatever leans on it while servers change.
 TESTS = (
     "tests/core/test_key_value_store.py",
+    "tests/core/test_bounded_work.py",
     "tests/core/test_conditional_writes.py",
     "tests/core/test_ttl.py",
     "tests/core/test_transactions.py",
@@ -36,10 +37,11 @@ TESTS = (
 )
 
 
-# These exchange what compiled code has built in.
+# These exchange what compiled code has built in, or inherit from it.
 NOT_HERE = tuple(
     f"--deselect=tests/{name}"
     for name in (
+        "core/test_bounded_work.py::test_what_a_server_held_is_given_up_when_no_lock_is_held",
         "core/servers/test_rocksdb_server.py"
         "::test_the_loss_of_power_after_the_first_write_leaves_no_mark_of_a_clean_close",
         "core/servers/test_rocksdb_server.py"
