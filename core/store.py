@@ -879,7 +879,7 @@ class KeyValueStore(HotPath):
     def _parts(self) -> Iterator[Span]:
         """Yield the spans in which all keys are read, in order."""
         for stripe in range(STRIPES):
-            yield from self._replication.parts_of(stripe)
+            yield from self._shards.parts_of(stripe)
 
     def _parts_from(self, start: int) -> Iterator[tuple[int, int, bool]]:
         """Yield the spans from `start` on, and round to it; and whether it is what lies behind it.
@@ -887,13 +887,13 @@ class KeyValueStore(HotPath):
         The start itself is in the first span and in the last.
         """
         first = stripe_of(start)
-        for low, high in self._replication.parts_of(first):
+        for low, high in self._shards.parts_of(first):
             if high >= start:
                 yield max(low, start), high, False
         for step in range(1, STRIPES):
-            for low, high in self._replication.parts_of((first + step) % STRIPES):
+            for low, high in self._shards.parts_of((first + step) % STRIPES):
                 yield low, high, False
-        for low, high in self._replication.parts_of(first):
+        for low, high in self._shards.parts_of(first):
             if low <= start:
                 yield low, min(high, start), True
 

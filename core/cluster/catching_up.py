@@ -16,6 +16,7 @@ from core.cluster.route import Owners, Segment
 from core.cluster.shards import Shards, YieldPoint
 from core.errors import CorruptRecordError, ServerFailedError, ServerUnavailableError
 from core.record import NEVER_EXPIRES, Entry
+from core.servers.record_table import Span
 from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 
@@ -65,7 +66,9 @@ class CatchingUp:
     def catch_up(self, server_id: str, stripe: int) -> CaughtUp:
         """Bring one server up to date in one stripe, so that it is current there.
 
-        O(keys of the stripe) where it has to be compared, O(hints) else.
+        Where it has to be compared, a part of the stripe at a time, and others write in between. So
+        it may be current only the next time: if it missed too much meanwhile. O(keys of the stripe)
+        where it has to be compared, O(hints) else.
 
         Raises:
             ServerFailedError: it does not answer, or nobody who holds what it lacks does.
@@ -74,32 +77,86 @@ class CatchingUp:
             replica = self._shards.replicas.get(server_id)
             if replica is None:
                 return CaughtUp(0, 0, 0)
-            caught_up = self.catch_up_locked(replica, stripe)
+            parts = self._shards.parts_of(stripe)
+            if len(parts) == 1 or replica.complete(stripe):
+                caught_up = self.catch_up_locked(replica, stripe)
+                late = None
+            else:
+                late = replica.begin_comparing(stripe)
+        if late is not None:
+            caught_up = self._catch_up_in_parts(replica, stripe, parts, late)
         self._shards.split_buckets_between(stripe << STRIPE_SHIFT, last_position_of(stripe))
         return caught_up
 
     def catch_up_locked(self, replica: Replica, stripe: int) -> CaughtUp:
         """As `catch_up`, with the stripe's lock held."""
+        self._prepare_locked(replica, stripe)
+        hints = compared = copied = 0
+        if replica.complete(stripe):
+            hints = self._deliver_locked(replica, replica.hints_of(stripe))
+        else:
+            low, high = stripe << STRIPE_SHIFT, last_position_of(stripe)
+            compared, copied = self._compare_locked(replica, low, high)
+        self._caught_up_locked(replica, stripe)
+        return CaughtUp(hints, compared, copied)
+
+    def _catch_up_in_parts(
+        self, replica: Replica, stripe: int, parts: list[Span], late: dict[str, Entry]
+    ) -> CaughtUp:
+        """As `catch_up`, for one that has to be compared.
+
+        Whoever writes reaches it as well, though it is not current. So a part that was compared
+        stays equal, but for what is noted in `late`.
+        """
+        hints = compared = copied = 0
+        for low, high in parts:
+            with self._shards.locks[stripe]:
+                if not replica.comparing(stripe, late):
+                    return CaughtUp(hints, compared, copied)
+                self._prepare_locked(replica, stripe)
+                segments, records = self._compare_locked(replica, low, high)
+            compared += segments
+            copied += records
+            self._yield_point("recovery.part")
+        with self._shards.locks[stripe]:
+            if replica.comparing(stripe, late):
+                self._prepare_locked(replica, stripe)
+                hints = self._deliver_locked(replica, list(late.values()))
+                self._caught_up_locked(replica, stripe)
+        return CaughtUp(hints, compared, copied)
+
+    def _prepare_locked(self, replica: Replica, stripe: int) -> None:
+        """See to it that a server may get what it missed."""
         if replica.down:
             raise ServerUnavailableError([replica.server_id])
         self._secure(stripe)
-        hints = compared = copied = 0
-        if replica.complete(stripe):
-            for entry in replica.hints_of(stripe):
-                replica.server.apply(entry)
-                self._watch_locked(entry)
-                hints += 1
-        else:
-            for segment in self._shards.segments_of(stripe):
-                if replica.server_id in segment.owners:
-                    compared += 1
-                    copied += self._equalize_locked(replica, segment)
+
+    def _deliver_locked(self, replica: Replica, hints: list[Entry]) -> int:
+        """Give a server what it missed; return how many records."""
+        for entry in hints:
+            replica.server.apply(entry)
+            self._watch_locked(entry)
+        return len(hints)
+
+    def _compare_locked(self, replica: Replica, low: int, high: int) -> tuple[int, int]:
+        """Make a server's part of a span what it should be; return how many segments and records.
+
+        Those that were compared, and those that differed.
+        """
+        compared = copied = 0
+        for segment in list(self._shards.routing.segments(low, high)):
+            if replica.server_id in segment.owners:
+                compared += 1
+                copied += self._equalize_locked(replica, segment)
+        return compared, copied
+
+    def _caught_up_locked(self, replica: Replica, stripe: int) -> None:
+        """Let a server that holds all of the stripe be current there."""
         self.recount_locked(stripe, replica)
         replica.caught_up(stripe)
         self._shards.routing.refresh(stripe)
         self._forget_tombstones_locked(stripe)
         self._yield_point("recovery.stripe")
-        return CaughtUp(hints, compared, copied)
 
     def recount_locked(self, stripe: int, returning: Replica | None = None) -> None:
         """Count the keys of a stripe by their owners, where there is somebody to ask.

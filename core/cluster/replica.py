@@ -36,6 +36,7 @@ class Replica:
 
     __slots__ = (
         "_counting",
+        "_late",
         "_missed",
         "counters",
         "down",
@@ -58,6 +59,8 @@ class Replica:
         self._counting = threading.Lock()
         # The hints of each stripe that it is behind in; None where it is to be compared.
         self._missed: dict[int, dict[str, Entry] | None] = {}
+        # What it missed since it began to be compared, of each stripe in which it is.
+        self._late: dict[int, dict[str, Entry]] = {}
 
     @property
     def server_id(self) -> str:
@@ -128,6 +131,7 @@ class Replica:
         """
         hints = self._missed.setdefault(stripe, {})
         if hints is None:
+            self._miss_late(stripe, entry)
             return  # it will be compared anyway
         if entry.key not in hints:
             with self._counting:
@@ -142,17 +146,35 @@ class Replica:
         """Note that it lacks nobody knows what in `stripe`."""
         self._drop_hints(stripe)
         self._missed[stripe] = None
+        self._late.pop(stripe, None)
+
+    def begin_comparing(self, stripe: int) -> dict[str, Entry]:
+        """Return what it will have missed in `stripe` since now, while it is compared in parts.
+
+        That fills as long as `comparing` knows it.
+        """
+        late: dict[str, Entry] = {}
+        self._late[stripe] = late
+        return late
+
+    def comparing(self, stripe: int, late: dict[str, Entry]) -> bool:
+        """Whether what was compared since `late` began is as it was left, but for `late`."""
+        return self._late.get(stripe) is late
 
     def caught_up(self, stripe: int) -> None:
         """Note that it holds all of `stripe`."""
         self._drop_hints(stripe)
         self._missed.pop(stripe, None)
+        self._late.pop(stripe, None)
 
     def forget_hints(self, stripe: int, low: int, high: int) -> None:
         """Forget what it missed at positions `low` to `high`: they are no longer its own.
 
         A hint that outlives its range would bring an old record back when the range comes back.
         """
+        late = self._late.get(stripe, _NO_HINTS)
+        for key in [key for key, entry in late.items() if low <= entry.position <= high]:
+            del late[key]
         hints = self._missed.get(stripe)
         if hints is None:
             return
@@ -169,6 +191,18 @@ class Replica:
         assert self.hints == kept, f"{self.server_id} counts {self.hints} hints and has {kept}"
         for stripe, hints in self._missed.items():
             assert hints is None or hints, f"{self.server_id} has no hint in stripe {stripe}"
+
+        for stripe, late in self._late.items():
+            assert len(late) <= self.hints_kept, f"{len(late)} late hints in stripe {stripe}"
+            assert self._missed.get(stripe, _NO_HINTS) is None, f"{stripe} need not be compared"
+
+    def _miss_late(self, stripe: int, entry: Entry) -> None:
+        late = self._late.get(stripe)
+        if late is None:
+            return
+        late[entry.key] = entry
+        if len(late) > self.hints_kept:
+            del self._late[stripe]  # it is to be compared from the beginning
 
     def _drop_hints(self, stripe: int) -> None:
         with self._counting:

@@ -15,7 +15,6 @@ because its coordinators do not know what a replica has missed; here one coordin
 
 from collections.abc import Callable, Container
 from contextlib import suppress
-from typing import Final
 
 from core.cluster.catching_up import CatchingUp
 from core.cluster.few_servers import warn_of_few_servers
@@ -32,11 +31,7 @@ from core.errors import (
     StorageError,
 )
 from core.record import NEVER_EXPIRES, Entry, Record
-from core.servers.record_table import Span
-from core.stripes import POSITIONS_PER_STRIPE, STRIPE_SHIFT, stripe_of
-
-# How many keys are read at one moment by who reads them all: 0.3 ms.
-KEYS_READ_AT_ONCE: Final = 512
+from core.stripes import stripe_of
 
 
 class Replication:
@@ -338,17 +333,6 @@ class Replication:
         with self._shards.locks[stripe_of(position)]:
             self._shards.routing.at(position).counters.reads += 1
             return self.read_locked(position, key, level)
-
-    def parts_of(self, stripe: int) -> list[Span]:
-        """Return the spans in which a stripe is read, in order: each with about 500 keys at most.
-
-        So who reads all of a large store holds up nobody for long. O(servers).
-        """
-        parts, keys = 1, sum(tally.keys for _, tally in self._shards.routing.tallies(stripe))
-        while parts * KEYS_READ_AT_ONCE < keys and parts < POSITIONS_PER_STRIPE:
-            parts *= 2
-        size, first = POSITIONS_PER_STRIPE // parts, stripe << STRIPE_SHIFT
-        return [(first + part * size, first + (part + 1) * size - 1) for part in range(parts)]
 
     def entries_between(
         self,

@@ -14,12 +14,21 @@ from core.cluster.route import Owners, Segment
 from core.cluster.routing import RoutingTable
 from core.errors import ServerFailedError
 from core.ring.hashing import HashFunction, position_by
-from core.servers.record_table import RecordTable
+from core.servers.record_table import RecordTable, Span
 from core.servers.server import ServerFactory
 from core.stripe_lock import Lock
-from core.stripes import STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
+from core.stripes import (
+    POSITIONS_PER_STRIPE,
+    STRIPE_SHIFT,
+    STRIPES,
+    last_position_of,
+    stripe_of,
+)
 
 YieldPoint = Callable[[str], None]
+
+# How many keys are read or compared under a stripe's lock by who goes through all of them.
+KEYS_AT_ONCE: Final = 512
 
 
 class HeldLocks:
@@ -177,6 +186,18 @@ class Shards:
     def segments_of(self, stripe: int) -> Iterator[Segment]:
         """Yield the parts of a stripe that have the same owners. With its lock held."""
         return self.routing.segments(stripe << STRIPE_SHIFT, last_position_of(stripe))
+
+    def parts_of(self, stripe: int) -> list[Span]:
+        """Return the spans in which all of a stripe is read or compared, in order. O(servers).
+
+        Each has about 500 keys at most, so that a large store holds up nobody for longer.
+        """
+        keys = sum(tally.keys + tally.lost for _, tally in self.routing.tallies(stripe))
+        parts = 1
+        while parts * KEYS_AT_ONCE < keys and parts < POSITIONS_PER_STRIPE:
+            parts *= 2
+        size, first = POSITIONS_PER_STRIPE // parts, stripe << STRIPE_SHIFT
+        return [(first + part * size, first + (part + 1) * size - 1) for part in range(parts)]
 
     def current(self, owners: Owners, stripe: int) -> list[Replica]:
         """Return those of `owners` that answer and hold all of `stripe`, primary first."""

@@ -11,7 +11,8 @@ import pytest
 
 from core import KeyValueStore
 from core.cluster.expiry_index import _PARTS, ExpiryIndex
-from core.cluster.replication import KEYS_READ_AT_ONCE, Replication
+from core.cluster.replication import Replication
+from core.cluster.shards import KEYS_AT_ONCE
 from core.record import Entry
 from core.servers.memory_server import MemoryServer
 from core.servers.record_table import KEYS_PER_BUCKET
@@ -60,11 +61,11 @@ def test_a_crowded_stripe_is_read_in_parts(
     assert crowded_store.keys() == expected
     assert [item.key for item in crowded_store.items()] == expected
     assert sum(sizes) == 2 * KEYS
-    assert max(sizes) < 1.5 * KEYS_READ_AT_ONCE
+    assert max(sizes) < 1.5 * KEYS_AT_ONCE
     sizes.clear()
     start = next(key for key in expected if crowded(key.encode(), 0, False) >> STRIPE_SHIFT == 5)
     assert crowded_store.scan(start, 1)[0][0] == start
-    assert sum(sizes) < 1.5 * KEYS_READ_AT_ONCE
+    assert sum(sizes) < 1.5 * KEYS_AT_ONCE
 
 
 def test_a_scan_from_any_key_of_a_crowded_stripe_goes_round_once(
@@ -190,9 +191,8 @@ class TestExpiryIndex:
 
 
 def test_a_stripe_is_cut_into_as_many_parts_as_its_keys_need(crowded_store: KeyValueStore) -> None:
-    replication = crowded_store._replication
     for stripe in range(STRIPES):
-        parts = replication.parts_of(stripe)
+        parts = crowded_store._shards.parts_of(stripe)
         assert parts[0][0] == stripe << STRIPE_SHIFT
         assert parts[-1][1] == ((stripe + 1) << STRIPE_SHIFT) - 1
         assert all(first[1] + 1 == second[0] for first, second in pairwise(parts))

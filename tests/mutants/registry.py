@@ -348,7 +348,7 @@ MUTANTS = (
                 place, hints=100
             )
         ),
-        "cluster.catching_up:CatchingUp.catch_up_locked",
+        "cluster.catching_up:CatchingUp._prepare_locked",
         (("self._secure(stripe)", "pass"),),
     ),
     Mutant(

@@ -11,8 +11,9 @@ import sys
 from types import ModuleType
 
 _STRIPE_BITS = 4
-# So few that buckets are split all the time.
+# So few that buckets are split all the time, and stripes read and compared in parts.
 _KEYS_PER_BUCKET = 2
+_KEYS_AT_ONCE = 2
 
 
 def load_coarse_core() -> ModuleType:
@@ -50,6 +51,7 @@ def _cut_coarsely() -> None:
         POSITIONS_PER_STRIPE=1 << bits - _STRIPE_BITS,
     )
     _replace(importlib.import_module("core.servers.record_table"), KEYS_PER_BUCKET=_KEYS_PER_BUCKET)
+    _replace(importlib.import_module("core.cluster.shards"), KEYS_AT_ONCE=_KEYS_AT_ONCE)
 
 
 def _replace(module: ModuleType, **constants: int) -> None:
