@@ -40,8 +40,6 @@ from core.stripes import LAST_POSITION, POSITIONS
 # The most of a range that is cut off: what is left is to be worth cutting once more. What a giver
 # keeps for it, 0.1 % of its share, it gives to the next one.
 _MOST_CUT_OFF: Final = 0.9
-# Who has less to give than this part of a mean range keeps it. It takes a point to give at all.
-_LEAST_GIVEN: Final = 1 / 8
 # How much it counts, beside the size of a range, how often its server follows the one before it.
 # With 0 the second copies of keys are spread as unevenly as at random (the fullest of 4 to 40
 # servers has 1.11 of the mean); with 0.3 it has 1.08; above that, ranges grow that nobody cuts.
@@ -138,10 +136,8 @@ def _gifts(
 
 def _cuts(view: RingView, server_id: str, gifts: Mapping[str, float], count: int) -> list[_Gap]:
     """Return what to cut off from the beginnings of the givers' ranges: `count` parts, or less."""
-    least = sum(gifts.values()) / max(count, 1) * _LEAST_GIVEN
-    gifts = {giver: gift for giver, gift in gifts.items() if gift >= least}
     ranges = {giver: _ranges_to_cut(view, giver, server_id) for giver in gifts}
-    gifts = {giver: gift for giver, gift in gifts.items() if ranges[giver]}
+    gifts = {giver: gift for giver, gift in gifts.items() if gift >= 1 and ranges[giver]}
     # How much a giver has in the first so many of its ranges.
     sums = {giver: list(accumulate(gap.size for gap in ranges[giver])) for giver in gifts}
     points = dict.fromkeys(gifts, 1)

@@ -152,6 +152,12 @@ def test_a_range_takes_four_bytes_in_a_store_that_began_empty(
     assert run(compiled, "-c", program).strip() == "{10}"
 
 
+def test_a_dict_has_as_many_keys_as_the_readme_says(compiled: Path) -> None:
+    program = "from core.servers.record_table import KEYS_PER_BUCKET; print(KEYS_PER_BUCKET)"
+    keys = int(run(compiled, "-c", program))
+    assert f"dicts of at most {keys} keys (" in (ROOT / "README.md").read_text()
+
+
 def test_the_tests_of_the_sources_pass(compiled: Path) -> None:
     output = run(
         compiled,

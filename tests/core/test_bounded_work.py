@@ -16,7 +16,7 @@ from core.cluster.shards import KEYS_AT_ONCE
 from core.record import Entry
 from core.servers.memory_server import MemoryServer
 from core.servers.record_table import KEYS_PER_BUCKET
-from core.stripes import POSITIONS_PER_STRIPE, STRIPE_SHIFT, STRIPES
+from core.stripes import LAST_POSITION, POSITIONS_PER_STRIPE, STRIPE_SHIFT, STRIPES
 
 CROWDED_STRIPE = 5
 KEYS = 3_000
@@ -197,3 +197,19 @@ def test_a_stripe_is_cut_into_as_many_parts_as_its_keys_need(crowded_store: KeyV
         assert parts[-1][1] == ((stripe + 1) << STRIPE_SHIFT) - 1
         assert all(first[1] + 1 == second[0] for first, second in pairwise(parts))
         assert len(parts) == (8 if stripe == CROWDED_STRIPE else 1)
+
+
+@pytest.mark.parametrize("level", [None, "all"])
+def test_no_dict_of_any_copy_is_fuller_than_it_should_be(level: str | None) -> None:
+    store = KeyValueStore(1, replication_factor=3)
+    for server_id in ("alpha", "bravo", "charlie", "delta"):
+        store.add_server(server_id)
+    for number in range(60 * 85):
+        store.set(f"key-{number}", "value", write_level=level)
+        if number % 85 == 0:
+            for replica in store._shards.replicas.values():
+                records = replica.server.records
+                assert records is not None
+                buckets = [bucket for _, bucket in records.between(0, LAST_POSITION)]
+                assert max(map(len, buckets)) <= KEYS_PER_BUCKET, replica.server_id
+    store.check_invariants()

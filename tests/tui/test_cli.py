@@ -241,7 +241,7 @@ def test_a_plan_of_a_balanced_ring_is_that_of_servers_in_the_order_given(
     assert document["keys_moved"] == moved
 
 
-def test_the_dashboard_and_the_bench_take_a_balanced_placement(capsys: Capture) -> None:
+def test_json_and_the_bench_take_a_balanced_placement(capsys: Capture) -> None:
     arguments = ("--servers", "10", "--placement", "Balanced", "--keys", "50", "--json")
     seen = json.loads(inside(capsys, "--no-load", *arguments).output)
     assert seen["placement"] == "balanced"
