@@ -18,7 +18,7 @@ from core.cluster.shards import Shards
 from core.cluster.versions import Versions
 from core.errors import ServerFailedError
 from core.murmur3 import COMPILED, murmur3_x86_32
-from core.native import i64, mypyc_attr
+from core.native import append, i64, mypyc_attr, vec
 from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,
@@ -238,10 +238,11 @@ class HotPath:
             QuorumError: fewer replicas of one answered than the level asks for.
             ServerUnavailableError: no replica of one answers that is known to be up to date.
         """
-        # Any, so that compiled code lets a key of another type come as far as our own error.
-        unchecked: Iterable[Any] = keys
+        # Any, so that compiled code lets a key of another type come as far as our own error. And a
+        # list, whose items it fetches in a tenth of the time.
+        listed: list[Any] = keys if type(keys) is list else list(keys)
         found: dict[str, Value] = {}
-        for number, any_key in enumerate(unchecked, 1):
+        for any_key in listed:
             key: str = any_key if type(any_key) is str else checked_key(any_key)
             record = None
             if read_level is None:
@@ -250,7 +251,7 @@ class HotPath:
                 record = self._read(key, read_level)
             if record is not None and record.value is not None:
                 found[key] = record.value
-            if not number & _KEYS_A_TURN:
+            if not len(found) & _KEYS_A_TURN:
                 give_way()
         return found
 
@@ -278,27 +279,32 @@ class HotPath:
                 were stored.
         """
         level = None if write_level is None else checked_level(write_level)
-        keys: list[str] = []
-        values: list[Value] = []
-        if type(items) is dict:
-            plain: dict[Any, Any] = items  # compiled, its loop makes no tuple for each pair
-            for key, value in plain.items():
-                keys.append(checked_key(key))
-                values.append(checked_value(value))
-                if not len(keys) & _KEYS_A_TURN:
-                    give_way()
+        keys: list[Any] = []
+        values: list[Any] = []
+        if COMPILED and type(items) is dict:
+            keys, values = list(items), list(items.values())  # nobody comes between the two
         else:
-            pairs: Iterable[Any] = items.items() if isinstance(items, Mapping) else items
-            for key, value in pairs:
-                keys.append(checked_key(key))
-                values.append(checked_value(value))
+            for key, value in items.items() if isinstance(items, Mapping) else items:
+                keys.append(key)
+                values.append(value)
                 if not len(keys) & _KEYS_A_TURN:
                     give_way()
-        for number, text in enumerate(keys, 1):
+        positions = vec[i64]()
+        for number in range(len(keys)):
+            key, value = keys[number], values[number]
+            # As in `set`; and where each key goes, which finds lone surrogates.
+            if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
+                keys[number] = key = checked_key(key)
+            if type(value) is not str or not is_ascii(value) or len(value) > MAX_VALUE_BYTES:
+                values[number] = checked_value(value)
+            positions = append(positions, _position(self, key))
+            if not number & _KEYS_A_TURN:
+                give_way()
+        for number in range(len(keys)):
             if level is None:
-                _write(self, _position(self, text), text, values[number - 1])
+                _write(self, positions[number], keys[number], values[number])
             else:
-                self._set_with_options(text, values[number - 1], None, False, None, level)
+                self._set_with_options(keys[number], values[number], None, False, None, level)
             if not number & _KEYS_A_TURN:
                 give_way()
         return len(keys)
