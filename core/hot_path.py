@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar, overload
 from core.cluster.expiry import SteadyTime
 from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
+from core.cluster.route import NO_RECORDS, Route
 from core.cluster.shards import Shards
 from core.cluster.versions import Versions
 from core.errors import ServerFailedError
@@ -41,8 +42,8 @@ Default = TypeVar("Default")
 # How often a lock is tried again before it is waited for, and the shortest pause between.
 _TRIES: Final = 40
 _PAUSE_SECONDS: Final = 0.000_05
-# Others get their turn when as many keys of a batch have been looked at, less one: a power of two.
-_KEYS_A_TURN: Final = 127
+# How many keys of a batch are looked at before others have their turn.
+_KEYS_A_TURN: Final = 128
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -238,21 +239,26 @@ class HotPath:
             QuorumError: fewer replicas of one answered than the level asks for.
             ServerUnavailableError: no replica of one answers that is known to be up to date.
         """
-        # Any, so that compiled code lets a key of another type come as far as our own error. And a
-        # list, whose items it fetches in a tenth of the time.
-        listed: list[Any] = keys if type(keys) is list else list(keys)
+        # Any, so that compiled code lets a key of another type come as far as our own error.
+        unchecked: list[Any] = list(keys)
         found: dict[str, Value] = {}
-        for any_key in listed:
-            key: str = any_key if type(any_key) is str else checked_key(any_key)
-            record = None
-            if read_level is None:
-                record = _read_directly(self, _position(self, key), key)
-            if record is None:
-                record = self._read(key, read_level)
-            if record is not None and record.value is not None:
-                found[key] = record.value
-            if not len(found) & _KEYS_A_TURN:
-                give_way()
+        for first in range(0, len(unchecked), _KEYS_A_TURN):
+            part = unchecked[first : first + _KEYS_A_TURN]
+            number: i64 = 0
+            while number < len(part):
+                if type(part[number]) is not str:
+                    part[number] = checked_key(part[number])
+                number += 1
+            records = _read_many_directly(self, part) if read_level is None else [None] * len(part)
+            number = 0
+            while number < len(part):
+                record, key = records[number], part[number]
+                if record is None or (record.expires_at and self._time.expired(record)):
+                    record = self._read(key, read_level)
+                if record is not None and record.value is not None:
+                    found[key] = record.value
+                number += 1
+            give_way()
         return found
 
     def set_many(
@@ -287,7 +293,7 @@ class HotPath:
             for key, value in items.items() if isinstance(items, Mapping) else items:
                 keys.append(key)
                 values.append(value)
-                if not len(keys) & _KEYS_A_TURN:
+                if not len(keys) % _KEYS_A_TURN:
                     give_way()
         positions = vec[i64]()
         for number in range(len(keys)):
@@ -298,14 +304,14 @@ class HotPath:
             if type(value) is not str or not is_ascii(value) or len(value) > MAX_VALUE_BYTES:
                 values[number] = checked_value(value)
             positions = append(positions, _position(self, key))
-            if not number & _KEYS_A_TURN:
+            if not number % _KEYS_A_TURN:
                 give_way()
         for number in range(len(keys)):
             if level is None:
                 _write(self, positions[number], keys[number], values[number])
             else:
                 self._set_with_options(keys[number], values[number], None, False, None, level)
-            if not number & _KEYS_A_TURN:
+            if not number % _KEYS_A_TURN:
                 give_way()
         return len(keys)
 
@@ -327,13 +333,13 @@ class HotPath:
         checked: list[str] = []
         for key in unchecked:
             checked.append(checked_key(key))
-            if not len(checked) & _KEYS_A_TURN:
+            if not len(checked) % _KEYS_A_TURN:
                 give_way()
         removed = 0
         for number, text in enumerate(checked, 1):
             record = _remove(self, _position(self, text), text, level)
             removed += record is not None and not self._time.expired(record)
-            if not number & _KEYS_A_TURN:
+            if not number % _KEYS_A_TURN:
                 give_way()
         return removed
 
@@ -399,6 +405,52 @@ def _read_directly(path: HotPath, position: i64, key: str) -> Record | None:
     if record is None or path._applying or (record.expires_at and path._time.expired(record)):
         return None
     route.counters.reads += 1
+    return record
+
+
+def _read_many_directly(path: HotPath, keys: list[str]) -> list[Record | None]:
+    """As `_read_directly`, of several keys, but with those that expired.
+
+    Each step is made for all of them in a loop of its own: the shorter a loop, the more looks at
+    memory the processor has under way at a time. So lists have their length from the beginning,
+    which takes a third of the time of appending to them.
+    """
+    size: i64 = len(keys)
+    positions = vec[i64]()
+    for key in keys:
+        positions = append(positions, _position(path, key))
+    records: list[Record | None] = [None] * len(keys)
+    tables = [NO_RECORDS] * len(keys)
+    number: i64 = 0
+    while number < size:
+        position = positions[number]
+        route = path._stripes[position >> STRIPE_SHIFT].at(position)
+        if path._yield_point is not None:
+            path._yield_point("get.routed")
+        if route.fetch is None:
+            tables[number] = route.records
+        else:
+            records[number] = _fetched(route, position, keys[number])
+        number += 1
+    number = 0
+    while number < size:
+        table = tables[number]
+        record = table.bucket(positions[number]).get(keys[number])
+        if record is not None:
+            records[number] = record
+            table.reads += 1  # the counters of its server
+        number += 1
+    return records if not path._applying else [None] * len(keys)
+
+
+def _fetched(route: Route, position: i64, key: str) -> Record | None:
+    """Return what the reader of a route has on its disk; None says nothing."""
+    try:
+        record = route.fetch(position, key) if route.fetch is not None else None
+    except ServerFailedError:
+        return None  # others are asked
+    if record is not None:
+        route.counters.reads += 1
     return record
 
 
