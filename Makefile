@@ -59,10 +59,10 @@ readme: $(VENV)/.run ## Put the table of keys into the README
 # in this directory from coming first.
 INSTALLED := build/installed
 bench: $(VENV)/.bench ## Measure speed as ratios against floors and peers
-	rm -rf $(INSTALLED) build/wheel
-	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(INSTALLED) build/wheel/*.whl
-	PYTHONPATH=$(INSTALLED):. $(BIN)/python -P -m tests.benchmarks $(ARGS)
+	@rm -rf $(INSTALLED) build/wheel
+	@$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir build/wheel .
+	@$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --target $(INSTALLED) build/wheel/*.whl
+	@PYTHONPATH=$(INSTALLED):. $(BIN)/python -P -m tests.benchmarks $(ARGS)
 
 screenshots: $(VENV)/.test ## Draw screenshots/ from seeded fixtures
 	$(BIN)/python -m tests.screenshots $(ARGS)

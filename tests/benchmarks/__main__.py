@@ -50,6 +50,9 @@ OLDEST_PYTHON = (3, 11)
 
 def main(arguments: list[str]) -> int:
     """Measure, print a table (or JSON) and return 1 if a bar was missed."""
+    if "--help" in arguments:
+        sys.stdout.write(f"{__doc__}\nGroups: {', '.join(GROUPS)}\n")
+        return 0
     as_json = "--json" in arguments
     names = [name for name in arguments if not name.startswith("-")] or list(GROUPS)
     unknown = {*names, *arguments} - {*GROUPS, "--json", "--write"}

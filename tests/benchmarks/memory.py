@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
+from tests.benchmarks.compiled import core_is_compiled, uncompiled_figures
 from tests.benchmarks.keys import KEYS, SERVERS
 from tests.benchmarks.measure import Figure, at_most, resident_bytes
 
@@ -20,6 +21,8 @@ def figures() -> Iterator[Figure]:
     yield Figure("memory a key", store, "B")
     yield at_most("memory a key / plain dict", store / plain, 1.6)
     yield Figure("memory a key, 3 replicas / plain dict", triple / plain, "x")
+    if core_is_compiled():
+        yield from uncompiled_figures("memory")
 
 
 def _measured(name: str) -> float:

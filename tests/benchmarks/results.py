@@ -25,6 +25,16 @@ IN_README = (
     ("`get` / hash and dict `get`", "operations", "get / (mmh3.hash + dict get), 1 thread"),
     ("`set` / hash and dict `set`", "operations", "set / (mmh3.hash + dict set), 1 thread"),
     (
+        "… in random order: `get`",
+        "operations",
+        "get / (mmh3.hash + dict get), in random order",
+    ),
+    (
+        "… in random order: `set`",
+        "operations",
+        "set / (mmh3.hash + dict set), in random order",
+    ),
+    (
         "half `get`, half `set`: throughput of 8 threads / 1",
         "operations",
         "half get, half set: throughput of 8 threads / 1",
@@ -50,6 +60,11 @@ IN_README = (
         "plan of 1,000,000 keys / hashing them once",
     ),
     (
+        "join under load: keys moved / keys whose owner changed",
+        "join",
+        "join under load: keys moved / keys whose owner changed",
+    ),
+    (
         "join under load: a moved key / dict `pop` and `set`",
         "join",
         "join: a moved key / dict pop + set, both under load",
@@ -62,7 +77,30 @@ IN_README = (
         "screen",
         "key press to changed screen, 8 unpaced load threads, p95",
     ),
+    ("on disk: `get` / RocksDB used directly", "durable", "on disk: get / rocksdict get"),
+    ("on disk: `set` / RocksDB used directly", "durable", "on disk: set / rocksdict put"),
+    (
+        "on disk: diskcache's FanoutCache / `get`",
+        "durable",
+        "on disk: diskcache.FanoutCache / get",
+    ),
+    (
+        "on disk: diskcache's FanoutCache / `set`",
+        "durable",
+        "on disk: diskcache.FanoutCache / set",
+    ),
+    (
+        "on disk: opening 1,000,000 keys, over RocksDB alone",
+        "durable",
+        "on disk: open 1,000,000 keys, over bare RocksDB",
+    ),
+    ("on disk: memory with 100,000 keys", "durable", "on disk: memory with 100,000 keys"),
+    ("on disk: memory with 1,000,000 keys", "durable", "on disk: memory with 1,000,000 keys"),
 )
+# And the groups whose tables it has whole, under a line of its own.
+TABLES_IN_README = {
+    "peers": "What a store in memory is compared with, end to end; above 1x ringtop is faster:",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +166,12 @@ def readme_table(results: dict[str, Results]) -> str:
         missed = "" if figure.met is not False else ", missed"
         other = "" if uncompiled is None else value_of(uncompiled)
         lines.append(f"| {label} | {value_of(figure)} | {other} | {_bar(figure)}{missed} |")
+    for group, heading in TABLES_IN_README.items():
+        if group in results:
+            lines += ["", heading, "", _tables(results[group].figures).rstrip()]
+    told = {group for _, group, _ in IN_README} | set(TABLES_IN_README)
+    where = {f"{results[group].machine}, {results[group].date}" for group in told & set(results)}
+    lines += ["", f"Measured with {'; '.join(sorted(where))}."]
     return "\n".join(lines) + "\n"
 
 
