@@ -4,13 +4,15 @@ The same modules run uncompiled with the same results, so a wheel without them i
 slower: when compiling fails, the build says so and goes on. An editable install is never compiled,
 so that no stale binary lies in front of a source that was changed.
 
-``RINGTOP_COMPILE=0`` leaves it out, ``RINGTOP_COMPILE=1`` makes a failure fatal.
+``RINGTOP_COMPILE=0`` leaves it out, ``RINGTOP_COMPILE=1`` makes a failure fatal. It is left out as well
+where Python can be without its global lock (free-threaded), which compiled code relies on.
 """
 
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 
@@ -99,12 +101,25 @@ class CompileHotPath(BuildHookInterface):
 
     def _wanted(self) -> bool:
         wish = os.environ.get("RINGTOP_COMPILE")
-        if wish in ("0", "1"):
-            return wish == "1"
-        if sys.implementation.name == "cpython" and c_compiler() is not None:
+        if wish == "0":
+            return False
+        reason = why_not()
+        if reason is None:
             return True
-        self.app.display_warning("ringtop runs uncompiled: there is no C compiler")
+        if wish == "1":
+            raise RuntimeError(f"ringtop's core can't be compiled: {reason}")
+        self.app.display_warning(f"ringtop runs uncompiled: {reason}")
         return False
+
+
+def why_not() -> str | None:
+    """Return why the core is not compiled here; None where it is."""
+    if sys.implementation.name != "cpython":
+        return "this is not CPython"
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        # mypyc would let it run without; but what it compiles counts on nobody coming between.
+        return "compiled, it needs the global lock, which this Python can be without"
+    return None if c_compiler() is not None else "there is no C compiler"
 
 
 def c_compiler() -> str | None:

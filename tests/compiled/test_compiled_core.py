@@ -1,12 +1,15 @@
 """The compiled core does what its sources do: their tests are run against it."""
 
 import ast
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import venv
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -119,6 +122,23 @@ def test_every_module_is_compiled(compiled: Path) -> None:
     found = run(compiled, "-c", program).split()
     assert len(found) == len(names) > 10
     assert all(file.startswith(str(compiled)) and not file.endswith(".py") for file in found)
+
+
+def test_nothing_is_compiled_for_a_python_without_a_global_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # What the build brings with it: only a base class of it is needed here.
+    plugins = ModuleType("hatchling.builders.hooks.plugin.interface")
+    monkeypatch.setattr(plugins, "BuildHookInterface", object, raising=False)
+    monkeypatch.setitem(sys.modules, plugins.__name__, plugins)
+    spec = importlib.util.spec_from_file_location("hatch_build", ROOT / "hatch_build.py")
+    assert spec is not None
+    assert spec.loader is not None
+    hatch_build = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hatch_build)
+    assert hatch_build.why_not() is None
+    monkeypatch.setattr(sysconfig, "get_config_var", {"Py_GIL_DISABLED": 1}.get)
+    assert "global lock" in hatch_build.why_not()
 
 
 def test_a_wheel_asks_for_all_that_it_needs(compiled: Path, tmp_path: Path) -> None:
