@@ -4,8 +4,8 @@ The same modules run uncompiled with the same results, so a wheel without them i
 slower: when compiling fails, the build says so and goes on. An editable install is never compiled,
 so that no stale binary lies in front of a source that was changed.
 
-``RINGTOP_COMPILE=0`` leaves it out, ``RINGTOP_COMPILE=1`` makes a failure fatal. It is left out as well
-where Python can be without its global lock (free-threaded), which compiled code relies on.
+``RINGTOP_COMPILE=0`` leaves it out, ``RINGTOP_COMPILE=1`` makes a failure fatal. It is left out as
+well where Python can be without its global lock (free-threaded), which compiled code relies on.
 """
 
 import os
@@ -22,6 +22,7 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 COMPILED = (
     "core/record.py",
     "core/hot_path.py",
+    "core/batches.py",
     "core/stripes.py",
     "core/cluster/catching_up.py",
     "core/cluster/ephemeral.py",

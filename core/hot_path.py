@@ -8,18 +8,17 @@ is overloaded: compiled code would refuse another type by itself, with an error 
 """
 
 import time
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Final, TypeVar, overload
+from collections.abc import Callable
+from typing import Final, TypeVar, overload
 
 from core.cluster.expiry import SteadyTime
 from core.cluster.levels import Level, checked_level
 from core.cluster.replication import Replication
-from core.cluster.route import NO_RECORDS, Route
 from core.cluster.shards import Shards
 from core.cluster.versions import Versions
 from core.errors import ServerFailedError
 from core.murmur3 import COMPILED, murmur3_x86_32
-from core.native import append, i64, mypyc_attr, vec
+from core.native import i64, mypyc_attr
 from core.record import (
     KEY_CHARACTERS_ALWAYS_SHORT,
     MAX_VALUE_BYTES,
@@ -35,15 +34,12 @@ from core.ring.hashing import SEED, HashFunction, murmur3
 from core.servers.record_table import KEYS_PER_BUCKET
 from core.stripe_lock import Lock
 from core.stripes import STRIPE_SHIFT
-from core.turns import give_way
 
 Default = TypeVar("Default")
 
 # How often a lock is tried again before it is waited for, and the shortest pause between.
 _TRIES: Final = 40
 _PAUSE_SECONDS: Final = 0.000_05
-# How many keys of a batch are looked at before others have their turn.
-_KEYS_A_TURN: Final = 128
 
 
 @mypyc_attr(allow_interpreted_subclasses=True)
@@ -167,7 +163,7 @@ class HotPath:
             key = checked_key(key)
         if type(value) is not str or not is_ascii(value) or len(value) > MAX_VALUE_BYTES:
             value = checked_value(value)
-        _write(self, _position(self, key), key, value)
+        write(self, position_in(self, key), key, value)
         return True
 
     @overload
@@ -197,7 +193,7 @@ class HotPath:
         # A key that is found was checked when it was stored, so only a miss checks all of it.
         if type(key) is not str:
             key = checked_key(key)
-        record = _read_directly(self, _position(self, key), key)
+        record = read_directly(self, position_in(self, key), key)
         if record is None:
             record = self._read(key)
         return default if record is None else record.value
@@ -221,131 +217,12 @@ class HotPath:
         """
         level = None if write_level is None else checked_level(write_level)
         text = checked_key(key)
-        record = _remove(self, _position(self, text), text, level)
+        record = remove(self, position_in(self, text), text, level)
         return record is not None and not self._time.expired(record)
-
-    def get_many(
-        self, keys: Iterable[str], *, read_level: Level | str | None = None
-    ) -> dict[str, Value]:
-        """Return the values of those `keys` that have one. Each key is read on its own.
-
-        Args:
-            keys: the keys.
-            read_level: how many replicas of each to ask; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: one of them could not be a key.
-            InvalidOptionError: the level is unknown.
-            QuorumError: fewer replicas of one answered than the level asks for.
-            ServerUnavailableError: no replica of one answers that is known to be up to date.
-        """
-        # Any, so that compiled code lets a key of another type come as far as our own error.
-        unchecked: list[Any] = list(keys)
-        found: dict[str, Value] = {}
-        for first in range(0, len(unchecked), _KEYS_A_TURN):
-            part = unchecked[first : first + _KEYS_A_TURN]
-            number: i64 = 0
-            while number < len(part):
-                if type(part[number]) is not str:
-                    part[number] = checked_key(part[number])
-                number += 1
-            records = _read_many_directly(self, part) if read_level is None else [None] * len(part)
-            number = 0
-            while number < len(part):
-                record, key = records[number], part[number]
-                if record is None or (record.expires_at and self._time.expired(record)):
-                    record = self._read(key, read_level)
-                if record is not None and record.value is not None:
-                    found[key] = record.value
-                number += 1
-            give_way()
-        return found
-
-    def set_many(
-        self,
-        items: Mapping[str, Value] | Iterable[tuple[str, Value]],
-        *,
-        write_level: Level | str | None = None,
-    ) -> int:
-        """Store each value under its key; return how many were stored.
-
-        All keys and values are checked first. Each is then written on its own: another thread may
-        see some of them before the others.
-
-        Args:
-            items: keys and values.
-            write_level: how many replicas must acknowledge each; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: one could not be a key; nothing was stored.
-            InvalidOptionError: the level is unknown; nothing was stored.
-            InvalidValueError: one could not be a value; nothing was stored.
-            NoServersError: the ring has no server.
-            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
-                were stored.
-        """
-        level = None if write_level is None else checked_level(write_level)
-        keys: list[Any] = []
-        values: list[Any] = []
-        if COMPILED and type(items) is dict:
-            keys, values = list(items), list(items.values())  # nobody comes between the two
-        else:
-            for key, value in items.items() if isinstance(items, Mapping) else items:
-                keys.append(key)
-                values.append(value)
-                if not len(keys) % _KEYS_A_TURN:
-                    give_way()
-        positions = vec[i64]()
-        for number in range(len(keys)):
-            key, value = keys[number], values[number]
-            # As in `set`; and where each key goes, which finds lone surrogates.
-            if type(key) is not str or not 0 < len(key) <= KEY_CHARACTERS_ALWAYS_SHORT:
-                keys[number] = key = checked_key(key)
-            if type(value) is not str or not is_ascii(value) or len(value) > MAX_VALUE_BYTES:
-                values[number] = checked_value(value)
-            positions = append(positions, _position(self, key))
-            if not number % _KEYS_A_TURN:
-                give_way()
-        for number in range(len(keys)):
-            if level is None:
-                _write(self, positions[number], keys[number], values[number])
-            else:
-                self._set_with_options(keys[number], values[number], None, False, None, level)
-            if not number % _KEYS_A_TURN:
-                give_way()
-        return len(keys)
-
-    def remove_many(self, keys: Iterable[str], *, write_level: Level | str | None = None) -> int:
-        """Remove each of `keys`; return how many had a value. Each is removed on its own.
-
-        Args:
-            keys: the keys.
-            write_level: how many replicas must acknowledge each; None for the store's own level.
-
-        Raises:
-            InvalidKeyError: one of them could not be a key; nothing was removed.
-            InvalidOptionError: the level is unknown; nothing was removed.
-            QuorumError: fewer replicas acknowledged one than the level asks for; those before it
-                were removed.
-        """
-        level = None if write_level is None else checked_level(write_level)
-        unchecked: Iterable[Any] = keys
-        checked: list[str] = []
-        for key in unchecked:
-            checked.append(checked_key(key))
-            if not len(checked) % _KEYS_A_TURN:
-                give_way()
-        removed = 0
-        for number, text in enumerate(checked, 1):
-            record = _remove(self, _position(self, text), text, level)
-            removed += record is not None and not self._time.expired(record)
-            if not number % _KEYS_A_TURN:
-                give_way()
-        return removed
 
     def _primary_of(self, key: object) -> str:
         """As `get_server_for_key`."""
-        position = _position(self, checked_key(key))
+        position = position_in(self, checked_key(key))
         route = self._stripes[position >> STRIPE_SHIFT].at(position)
         if route.refusal is not None:
             raise route.refusal()
@@ -368,7 +245,7 @@ class HotPath:
         raise NotImplementedError
 
 
-def _position(path: HotPath, key: str) -> i64:
+def position_in(path: HotPath, key: str) -> i64:
     """Return the position of `key`, which may still be no key.
 
     Raises:
@@ -386,7 +263,7 @@ def _position(path: HotPath, key: str) -> i64:
         raise
 
 
-def _read_directly(path: HotPath, position: i64, key: str) -> Record | None:
+def read_directly(path: HotPath, position: i64, key: str) -> Record | None:
     """Return the record of `key` if it is found without a lock, and has not expired.
 
     None says nothing: who gets it looks again under the lock.
@@ -408,52 +285,6 @@ def _read_directly(path: HotPath, position: i64, key: str) -> Record | None:
     return record
 
 
-def _read_many_directly(path: HotPath, keys: list[str]) -> list[Record | None]:
-    """As `_read_directly`, of several keys, but with those that expired.
-
-    Each step is made for all of them in a loop of its own: the shorter a loop, the more looks at
-    memory the processor has under way at a time. So lists have their length from the beginning,
-    which takes a third of the time of appending to them.
-    """
-    size: i64 = len(keys)
-    positions = vec[i64]()
-    for key in keys:
-        positions = append(positions, _position(path, key))
-    records: list[Record | None] = [None] * len(keys)
-    tables = [NO_RECORDS] * len(keys)
-    number: i64 = 0
-    while number < size:
-        position = positions[number]
-        route = path._stripes[position >> STRIPE_SHIFT].at(position)
-        if path._yield_point is not None:
-            path._yield_point("get.routed")
-        if route.fetch is None:
-            tables[number] = route.records
-        else:
-            records[number] = _fetched(route, position, keys[number])
-        number += 1
-    number = 0
-    while number < size:
-        table = tables[number]
-        record = table.bucket(positions[number]).get(keys[number])
-        if record is not None:
-            records[number] = record
-            table.reads += 1  # the counters of its server
-        number += 1
-    return records if not path._applying else [None] * len(keys)
-
-
-def _fetched(route: Route, position: i64, key: str) -> Record | None:
-    """Return what the reader of a route has on its disk; None says nothing."""
-    try:
-        record = route.fetch(position, key) if route.fetch is not None else None
-    except ServerFailedError:
-        return None  # others are asked
-    if record is not None:
-        route.counters.reads += 1
-    return record
-
-
 def _wait_for(lock: Lock) -> None:
     """Take a stripe's lock that somebody else has.
 
@@ -469,7 +300,7 @@ def _wait_for(lock: Lock) -> None:
     lock.acquire()
 
 
-def _write(path: HotPath, position: i64, key: str, value: Value) -> None:
+def write(path: HotPath, position: i64, key: str, value: Value) -> None:
     """Store a value under a key, both checked.
 
     Raises:
@@ -514,7 +345,7 @@ def _write(path: HotPath, position: i64, key: str, value: Value) -> None:
         path._shards.split_buckets(position)
 
 
-def _remove(path: HotPath, position: i64, key: str, level: Level | None) -> Record | None:
+def remove(path: HotPath, position: i64, key: str, level: Level | None) -> Record | None:
     """Remove a key that was checked; return the record that it had, expired or not.
 
     Raises:

@@ -12,6 +12,7 @@ from functools import partial
 from types import TracebackType
 from typing import Self
 
+from core.batches import Batches
 from core.clock import Clock, SystemClock
 from core.cluster.catching_up import CatchingUp
 from core.cluster.doctor import DoctorReport, count_corrupt, examine
@@ -50,7 +51,6 @@ from core.errors import (
     UnknownServerError,
 )
 from core.events import Event, EventLog
-from core.hot_path import HotPath
 from core.options import checked_count
 from core.record import (
     NEVER_EXPIRES,
@@ -77,7 +77,7 @@ MAX_TTL_SECONDS = 100 * 365 * 24 * 3_600.0
 DEFAULT_RETRIES = 100
 
 
-class KeyValueStore(HotPath):
+class KeyValueStore(Batches):
     """A thread-safe key-value store, sharded over servers by a consistent-hash ring.
 
     Keys are non-empty `str` of at most 1,024 UTF-8 bytes; values are `str` or `bytes` of at most

@@ -205,7 +205,14 @@ def _memory_figures(path: Path) -> Iterator[Figure]:
     used = {}
     for count in MEMORY_KEYS:
         run = subprocess.run(
-            [sys.executable, "-m", "tests.benchmarks.durable", str(path / str(count)), str(count)],
+            [
+                sys.executable,
+                "-P",
+                "-m",
+                "tests.benchmarks.durable",
+                str(path / str(count)),
+                str(count),
+            ],
             check=True,
             capture_output=True,
             text=True,

@@ -26,7 +26,7 @@ def figures() -> Iterator[Figure]:
 
 
 def _measured(name: str) -> float:
-    command = [sys.executable, "-m", "tests.benchmarks.memory", name]
+    command = [sys.executable, "-P", "-m", "tests.benchmarks.memory", name]
     return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 

@@ -159,7 +159,7 @@ def readme_table(results: dict[str, Results]) -> str:
     """Return the figures of the README."""
     lines = ["| | compiled | not compiled | bar |", "|---|---|---|---|"]
     for label, group, name in IN_README:
-        figures = {figure.name: figure for figure in results[group].figures}
+        figures = {each.name: each for each in results[group].figures} if group in results else {}
         if name not in figures:
             continue  # a new one; a test misses it until it was measured
         figure, uncompiled = figures[name], figures.get(f"uncompiled: {name}")

@@ -83,7 +83,7 @@ MUTANTS = (
         "a write falls between the copy of its range and the flip, and is lost",
         "stress",
         catching.stress(20),
-        "hot_path:_write",
+        "hot_path:write",
         (
             ("if not lock.acquire(False):  #", "if False:  #"),
             ("lock.release()", "pass"),
@@ -166,7 +166,7 @@ MUTANTS = (
         catching.single(
             test_transactions.test_a_plain_reader_never_sees_half_of_a_commit, 1, times=30
         ),
-        "hot_path:_read_directly",
+        "hot_path:read_directly",
         (("or path._applying ", ""),),
     ),
     simulated(
