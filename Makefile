@@ -33,7 +33,7 @@ $(VENV)/.check: $(VENV)/.made pyproject.toml
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
 $(VENV)/.bench: $(VENV)/.made pyproject.toml
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test,bench]'
 	@touch $@ $(VENV)/.test $(VENV)/.run
 
 run: $(VENV)/.run ## Open the dashboard; make run ARGS="--servers 6" passes arguments on

@@ -19,6 +19,7 @@ KEYS_OF_SERVERS = 100_000
 # Operations of a kind that are timed together.
 TIMED = 20_000
 REPEATS = 5
+SCANS, SCANNED = 200, 10
 
 Timer = Callable[[KeyValueStore, list[str]], float]
 
@@ -93,6 +94,16 @@ def _set(store: KeyValueStore, keys: list[str]) -> float:
     return _timed(run) / len(some)
 
 
+def _scan(store: KeyValueStore, keys: list[str]) -> float:
+    starts = keys[:: max(1, len(keys) // SCANS)][:SCANS]
+
+    def run() -> None:
+        for key in starts:
+            store.scan(key, SCANNED)
+
+    return _timed(run) / len(starts)
+
+
 def _plan(store: KeyValueStore, _: list[str]) -> float:
     return _timed(lambda: store.plan_add_server("one-more"))
 
@@ -123,6 +134,7 @@ def _snapshot(store: KeyValueStore, _: list[str]) -> float:
 TIMERS: dict[str, Timer] = {
     "get": _get,
     "set": _set,
+    f"scan of {SCANNED} keys": _scan,
     "plan of a join": _plan,
     "join": _join,
     "longest chunk of a join": _longest_wait,

@@ -271,6 +271,16 @@ def test_once_prints_one_picture(capsys: Capture) -> None:
         assert words in outcome.output
 
 
+@pytest.mark.parametrize(("placement", "shown"), [("balanced", True), ("random", False)])
+def test_once_tells_a_ring_whose_points_are_chosen(
+    capsys: Capture, placement: str, shown: bool
+) -> None:
+    outcome = inside(
+        capsys, "--once", "--no-load", "--servers", "4", "--keys", "500", "--placement", placement
+    )
+    assert (" balanced" in outcome.output.splitlines()[0]) is shown
+
+
 def test_json_goes_before_once(capsys: Capture) -> None:
     outcome = inside(capsys, "--once", "--json", "--no-load", "--keys", "50")
     assert json.loads(outcome.output)["total_keys"] == 50

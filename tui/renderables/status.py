@@ -88,7 +88,10 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(rate(status.operations_per_second), BOLD, 2))
     if status.p99 is not None:
         parts.append(part(f"p99 {latency(status.p99)}", PLAIN, 3))
-    parts.append(part(f"peak/avg {ratio(status.peak_to_average)}", PLAIN, 5))
+    balance = f"peak/avg {ratio(status.peak_to_average)}"
+    if status.placement is not None:
+        balance += f" {status.placement}"
+    parts.append(part(balance, PLAIN, 5))
     parts.append(part(f"epoch {compact(status.epoch)}", DIM, 6))
     return parts
 

@@ -71,6 +71,7 @@ class StatusLine:
         operations_per_second: what all servers serve; None until two moments are known.
         p99: seconds within which 99 of 100 operations of the load end; None without a load.
         peak_to_average: the keys of the fullest server over the mean.
+        placement: how the points of servers are placed, in a word; None for at random.
         epoch: the number of the ring's state.
         migration: what moves; None when nothing does.
         disk: whose disk can't be written, and what to do about it; None when all can.
@@ -87,6 +88,7 @@ class StatusLine:
     operations_per_second: float | None
     p99: float | None
     peak_to_average: float
+    placement: str | None
     epoch: int
     migration: MigrationLine | None
     disk: StateSign | None = None

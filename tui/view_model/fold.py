@@ -5,6 +5,7 @@ from datetime import tzinfo
 
 from core.cluster.failover import RecoveryProgress
 from core.cluster.snapshot import ServerSnapshot, ServerState, StoreSnapshot
+from core.ring.placement import Placement
 from tui.formatting import progress
 from tui.view_model.display import (
     DashboardView,
@@ -106,6 +107,7 @@ def _status(
         operations_per_second=sum(rates.values()) if rates is not None else None,
         p99=load.p99 if load is not None else None,
         peak_to_average=snapshot.peak_to_average,
+        placement=None if snapshot.placement is Placement.RANDOM else snapshot.placement.value,
         epoch=snapshot.epoch,
         migration=migration_line(migration) if migration is not None else None,
         disk=disk_sign(_troubles(snapshot)),
