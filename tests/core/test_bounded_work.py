@@ -85,7 +85,7 @@ def test_a_scan_from_any_key_of_a_crowded_stripe_goes_round_once(
 def test_others_have_their_turn_during_a_large_batch(operation: str) -> None:
     store = KeyValueStore()
     store.add_server("alpha")
-    content = {f"key-{number}": "value" for number in range(50_000)}
+    content = {f"key-{number}": "value" for number in range(80_000)}
     if operation != "set_many":
         store.set_many(content)
     waiting = Waiting()
@@ -100,8 +100,8 @@ def test_others_have_their_turn_during_a_large_batch(operation: str) -> None:
         times = waiting.times - before
     finally:
         waiting.stop()
-    # Once, if it stood still until the batch was done.
-    assert times >= 10
+    # Once or twice, if it stood still until the batch was done; else at most every 0.1 ms.
+    assert times >= 5
 
 
 class Waiting:
