@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from core.cluster.levels import Level, checked_level
-from core.cluster.route import NO_RECORDS, Route
 from core.errors import ServerFailedError
 from core.hot_path import HotPath, position_in, remove, write
 from core.murmur3 import COMPILED
@@ -66,7 +65,7 @@ class Batches(HotPath):
             number = 0
             while number < len(part):
                 record, key = records[number], part[number]
-                if record is None or (record.expires_at and self._time.expired(record)):
+                if record is None:
                     record = self._read(key, read_level)
                 if record is not None and record.value is not None:
                     found[key] = record.value
@@ -158,7 +157,7 @@ class Batches(HotPath):
 
 
 def _read_many_directly(path: HotPath, keys: list[str]) -> list[Record | None]:
-    """As `read_directly`, of several keys, but with those that expired.
+    """As `read_directly`, of several keys.
 
     Each step is made for all of them in a loop of its own: the shorter a loop, the more looks at
     memory the processor has under way at a time. So lists have their length from the beginning,
@@ -168,36 +167,36 @@ def _read_many_directly(path: HotPath, keys: list[str]) -> list[Record | None]:
     positions = vec[i64]()
     for key in keys:
         positions = append(positions, position_in(path, key))
+    routes = [path._stripes[0].at(0)] * len(keys)
     records: list[Record | None] = [None] * len(keys)
-    tables = [NO_RECORDS] * len(keys)
     number: i64 = 0
     while number < size:
         position = positions[number]
         route = path._stripes[position >> STRIPE_SHIFT].at(position)
+        routes[number] = route
         if path._yield_point is not None:
             path._yield_point("get.routed")
-        if route.fetch is None:
-            tables[number] = route.records
-        else:
-            records[number] = _fetched(route, position, keys[number])
+        if route.fetch is not None:
+            try:
+                records[number] = route.fetch(position, keys[number])
+            except ServerFailedError:
+                records[number] = None  # others are asked
         number += 1
     number = 0
     while number < size:
-        table = tables[number]
-        record = table.bucket(positions[number]).get(keys[number])
-        if record is not None:
-            records[number] = record
-            table.reads += 1  # the counters of its server
+        route = routes[number]
+        if route.fetch is None:
+            records[number] = route.records.bucket(positions[number]).get(keys[number])
         number += 1
-    return records if not path._applying else [None] * len(keys)
-
-
-def _fetched(route: Route, position: i64, key: str) -> Record | None:
-    """Return what the reader of a route has on its disk; None says nothing."""
-    try:
-        record = route.fetch(position, key) if route.fetch is not None else None
-    except ServerFailedError:
-        return None  # others are asked
-    if record is not None:
-        route.counters.reads += 1
-    return record
+    if path._applying:
+        return [None] * len(keys)
+    number = 0
+    while number < size:
+        record = records[number]
+        if record is not None:
+            if record.expires_at and path._time.expired(record):
+                records[number] = None
+            else:
+                routes[number].counters.reads += 1
+        number += 1
+    return records

@@ -46,7 +46,7 @@ _PAUSE_SECONDS: Final = 0.000_05
 class HotPath:
     """Reads and writes of a single key.
 
-    Thread safety: any thread may call `get` and `set`; see `KeyValueStore`. The attributes stay the
+    Thread safety: any thread may call any method; see `KeyValueStore`. The attributes stay the
     objects that they are.
 
     Args:

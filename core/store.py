@@ -710,7 +710,8 @@ class KeyValueStore(Batches):
         """Return up to `count` keys and values in ring order, from the position of `start_key` on.
 
         Goes on past the end of the ring at its beginning, and meets no key twice. `start_key` need
-        not exist. About 500 entries, of a part of the ring, are read at one moment. O(count).
+        not exist. About 500 entries, of a part of the ring, are read at one moment. O(count + 500),
+        or a look at each stripe that holds nothing.
 
         Raises:
             CorruptRecordError: no replica has a record sound.
@@ -739,8 +740,8 @@ class KeyValueStore(Batches):
 
     def clear(self) -> None:
         """Remove all keys and all servers. A migration under way ends where it is."""
-        self._membership.clear()
-        self._expiry.clear()
+        self._membership.clear(self._expiry.begin_anew)
+        self._expiry.forget()
 
     # Where keys are
 

@@ -66,9 +66,9 @@ class CatchingUp:
     def catch_up(self, server_id: str, stripe: int) -> CaughtUp:
         """Bring one server up to date in one stripe, so that it is current there.
 
-        Where it has to be compared, a part of the stripe at a time, and others write in between. So
-        it may be current only the next time: if it missed too much meanwhile. O(keys of the stripe)
-        where it has to be compared, O(hints) else.
+        Where it has to be compared, a part of the stripe at a time, and others write in between;
+        only the keys are counted all at once. So it may be current only the next time: if it missed
+        too much meanwhile. O(keys of the stripe) where it has to be compared, O(hints) else.
 
         Raises:
             ServerFailedError: it does not answer, or nobody who holds what it lacks does.
@@ -109,20 +109,27 @@ class CatchingUp:
         stays equal, but for what is noted in `late`.
         """
         hints = compared = copied = 0
-        for low, high in parts:
+        try:
+            for low, high in parts:
+                with self._shards.locks[stripe]:
+                    if not replica.comparing(stripe, late):
+                        break
+                    self._prepare_locked(replica, stripe)
+                    copied += self._compare_locked(replica, low, high)[1]
+                self._yield_point("recovery.part")
             with self._shards.locks[stripe]:
-                if not replica.comparing(stripe, late):
-                    return CaughtUp(hints, compared, copied)
-                self._prepare_locked(replica, stripe)
-                segments, records = self._compare_locked(replica, low, high)
-            compared += segments
-            copied += records
-            self._yield_point("recovery.part")
-        with self._shards.locks[stripe]:
-            if replica.comparing(stripe, late):
-                self._prepare_locked(replica, stripe)
-                hints = self._deliver_locked(replica, list(late.values()))
-                self._caught_up_locked(replica, stripe)
+                if replica.comparing(stripe, late):
+                    self._prepare_locked(replica, stripe)
+                    hints = self._deliver_locked(replica, list(late.values()))
+                    compared = len(self._own_segments(replica, stripe))
+                    self._caught_up_locked(replica, stripe)
+        except ServerFailedError:
+            if not copied:
+                raise
+            # What was copied counts; the next time it fails at once, or goes on.
+        finally:
+            with self._shards.locks[stripe]:
+                replica.end_comparing(stripe, late)
         return CaughtUp(hints, compared, copied)
 
     def _prepare_locked(self, replica: Replica, stripe: int) -> None:
@@ -149,6 +156,11 @@ class CatchingUp:
                 compared += 1
                 copied += self._equalize_locked(replica, segment)
         return compared, copied
+
+    def _own_segments(self, replica: Replica, stripe: int) -> list[Segment]:
+        """Return the parts of a stripe that a server is to hold."""
+        segments = self._shards.segments_of(stripe)
+        return [segment for segment in segments if replica.server_id in segment.owners]
 
     def _caught_up_locked(self, replica: Replica, stripe: int) -> None:
         """Let a server that holds all of the stripe be current there."""

@@ -9,7 +9,7 @@ from core.cluster.catching_up import CatchingUp
 from core.cluster.shards import Shards
 from core.errors import ServerFailedError
 from core.record import Entry, Record
-from core.stripes import LAST_POSITION, STRIPE_SHIFT, STRIPES, last_position_of
+from core.stripes import LAST_POSITION, STRIPE_SHIFT, STRIPES, last_position_of, stripe_of
 
 # Findings that a report lists; the rest is counted.
 FINDINGS_LISTED = 1_000
@@ -208,6 +208,9 @@ class _Doctor:
 
         Returns False if a server failed: what it has is left for the next time.
         """
+        for owner in set(owners) - current:
+            # It may have been compared already with what is mended here.
+            self._shards.replicas[owner].miss(stripe_of(entry.position), entry)
         differing = [owner for owner in owners if owner in current]
         differing = [owner for owner in differing if found.get(owner) != entry.record]
         others = [server_id for server_id in {*found, *corrupt} if server_id not in owners]

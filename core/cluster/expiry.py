@@ -83,6 +83,7 @@ class Expiry:
         self._time = time
         self._versions = versions
         self._index = ExpiryIndex()
+        self._forgotten = ExpiryIndex()
 
     @property
     def waiting(self) -> int:
@@ -126,9 +127,13 @@ class Expiry:
         while self.sweep():
             pass
 
-    def clear(self) -> None:
-        """Forget every key. O(keys), while others have their turn."""
-        self._index.clear()
+    def begin_anew(self) -> None:
+        """Have no key in the index; nothing is written meanwhile. O(1)."""
+        self._forgotten, self._index = self._index, ExpiryIndex()
+
+    def forget(self) -> None:
+        """Give up what was in the index before. O(keys), while others have their turn."""
+        self._forgotten.clear()
 
     def _ask_disks(self, limit: int) -> None:
         """Learn from servers on disk what has expired there: they keep an index of their own."""

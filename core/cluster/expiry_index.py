@@ -21,7 +21,8 @@ Place = tuple[int, str]
 class ExpiryIndex:
     """Keys by time.
 
-    Thread safety: any thread may call any method. `_lock` guards all fields, for one step each.
+    Thread safety: any thread may call any method. `_lock` guards all fields, for one step each; the
+    length is read without it.
 
     Always true: each key of `_times` has one place in `_places`, at its time, and there are no
     others.

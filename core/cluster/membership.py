@@ -230,8 +230,11 @@ class Membership:
         migration = self._current
         return migration is not None and migration.work()
 
-    def clear(self) -> None:
-        """Remove all keys and all servers; a migration under way ends where it is."""
+    def clear(self, emptied: Callable[[], None]) -> None:
+        """Remove all keys and all servers; a migration under way ends where it is.
+
+        `emptied` is called when no key is left, before anybody can write again.
+        """
         with self.changed:
             self._refuse_if_closed_locked()
             interrupted = self._current
@@ -240,7 +243,7 @@ class Membership:
         with self.changed:
             servers = len(self._shards.replicas)
             self._persistence.change_ended(RingView(self.ring.view.epoch + 1))
-            keys = self._shards.clear()
+            keys = self._shards.clear(emptied)
             self.ring.clear()
             self._current = None
             self.log(StoreCleared(keys=keys, servers=servers))

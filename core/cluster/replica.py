@@ -161,6 +161,11 @@ class Replica:
         """Whether what was compared since `late` began is as it was left, but for `late`."""
         return self._late.get(stripe) is late
 
+    def end_comparing(self, stripe: int, late: dict[str, Entry]) -> None:
+        """Keep nothing more for a comparison that is over, or failed."""
+        if self.comparing(stripe, late):
+            del self._late[stripe]
+
     def caught_up(self, stripe: int) -> None:
         """Note that it holds all of `stripe`."""
         self._drop_hints(stripe)
@@ -191,7 +196,6 @@ class Replica:
         assert self.hints == kept, f"{self.server_id} counts {self.hints} hints and has {kept}"
         for stripe, hints in self._missed.items():
             assert hints is None or hints, f"{self.server_id} has no hint in stripe {stripe}"
-
         for stripe, late in self._late.items():
             assert len(late) <= self.hints_kept, f"{len(late)} late hints in stripe {stripe}"
             assert self._missed.get(stripe, _NO_HINTS) is None, f"{stripe} need not be compared"

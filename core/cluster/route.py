@@ -21,7 +21,7 @@ def _nowhere(key: str) -> int:
 
 
 # What a route has to read from where nothing can be read directly: every look is a miss.
-NO_RECORDS = RecordTable(_nowhere)
+_NO_RECORDS = RecordTable(_nowhere)
 
 
 class Segment(NamedTuple):
@@ -85,7 +85,7 @@ class Route:
     ) -> None:
         # In this order, because compiled they lie in it: what every read and write looks at comes
         # first, in one line of the processor's cache.
-        self.records = records if records is not None else NO_RECORDS
+        self.records = records if records is not None else _NO_RECORDS
         self.fetch = fetch
         self.counters = (reader or replicas[0]).counters if replicas else OperationCounters()
         self.direct = bool(copies)

@@ -107,11 +107,7 @@ class Shards:
 
     def replace_server(self, server_id: str) -> None:
         """Open the storage of a server that crashed: empty in memory, as it was on disk."""
-        replica = self.replicas[server_id]
-        crashed = replica.server
-        replica.store_in(self._create_server(server_id))
-        if crashed.records is not None:
-            crashed.close()
+        self.replicas[server_id].store_in(self._create_server(server_id))
 
     def discard_foreign(self, replica: Replica) -> None:
         """Discard what lies on a server and is not its own: it left while that was down. O(keys).
@@ -212,15 +208,29 @@ class Shards:
             if server_id != without
         )
 
-    def clear(self) -> int:
-        """Close every server and leave every position without an owner; return how many keys."""
+    def clear(self, emptied: Callable[[], None]) -> int:
+        """Close every server and leave every position without an owner; return how many keys.
+
+        Args:
+            emptied: called when no key is left, before anybody can write again.
+
+        Raises:
+            ServerFailedError: the disk of one could not be given up; all others are.
+        """
+        failure: ServerFailedError | None = None
         with self.moving, self.stripes():
             keys = self.routing.total_keys()
             self.routing.reset()
             forgotten = [self._forget_server(server_id) for server_id in list(self.replicas)]
+            emptied()
         for replica in forgotten:
-            if replica is not None:
-                _destroy(replica)
+            try:
+                if replica is not None:
+                    _destroy(replica)
+            except ServerFailedError as error:
+                failure = failure or error
+        if failure is not None:
+            raise failure
         return keys
 
     def close(self, before: Callable[[], None] | None = None) -> None:

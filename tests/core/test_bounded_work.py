@@ -5,11 +5,12 @@ import sys
 import threading
 import time
 import zlib
+from collections.abc import Callable
 from itertools import pairwise
 
 import pytest
 
-from core import KeyValueStore
+from core import KeyValueStore, ManualClock
 from core.cluster.expiry_index import _PARTS, ExpiryIndex
 from core.cluster.replication import Replication
 from core.cluster.shards import KEYS_AT_ONCE
@@ -212,4 +213,43 @@ def test_no_dict_of_any_copy_is_fuller_than_it_should_be(level: str | None) -> N
                 assert records is not None
                 buckets = [bucket for _, bucket in records.between(0, LAST_POSITION)]
                 assert max(map(len, buckets)) <= KEYS_PER_BUCKET, replica.server_id
+    store.check_invariants()
+
+
+@pytest.mark.parametrize("while_", ["expired", "applied"])
+def test_a_batch_counts_each_read_once(while_: str) -> None:
+    clock = ManualClock()
+    store = KeyValueStore(clock=clock, background=False)
+    store.add_server("alpha")
+    keys = [f"key-{number}" for number in range(10)]
+    for key in keys:
+        store.set(key, "value", ttl=5 if while_ == "expired" else None)
+    before = store.snapshot().servers[0].reads
+    if while_ == "expired":
+        clock.advance(6)
+        assert store.get_many(keys) == {}
+    else:
+        store._committer.applying.append(None)
+        assert store.get_many(keys) == dict.fromkeys(keys, "value")
+        store._committer.applying.clear()
+    assert store.snapshot().servers[0].reads - before == len(keys)
+
+
+def test_a_key_that_is_set_while_others_are_given_up_is_swept() -> None:
+    clock = ManualClock()
+    store = KeyValueStore(clock=clock, background=False)
+    store.add_server("alpha")
+    store.set("before", "value", ttl=5)
+    clear = store._membership.clear
+
+    def clear_and_set(emptied: Callable[[], None]) -> None:
+        clear(emptied)
+        store.add_server("bravo")  # as another thread may from here on
+        store.set("meanwhile", "value", ttl=5)
+
+    store._membership.clear = clear_and_set  # type: ignore[method-assign]
+    store.clear()
+    assert store._expiry.waiting == 1
+    clock.advance(6)
+    assert len(store) == 0
     store.check_invariants()

@@ -132,3 +132,53 @@ def test_nothing_is_missed_that_happens_between_two_parts(hints_kept: int) -> No
             assert store.get(key) in values, f"{key}; {replay}"
         store.close()
     assert parts > 20 * SEEDS
+
+
+def recovering() -> Disturbed:
+    """Return a store in which alpha is to be compared, and nothing happens by itself."""
+    case = Disturbed(1, hints_kept=10_000)
+    case.store.crash_server("alpha")
+    case.store.begin_recovery("alpha")
+    return case
+
+
+def test_a_comparison_that_failed_keeps_nothing_of_what_is_missed_after_it() -> None:
+    case = recovering()
+    case.faults.partition("alpha")
+    case.store.maintain()
+    for number in range(KEYS):
+        case.put(f"key-{number}")
+    assert case.store._shards.replicas["alpha"]._late == {}
+    case.heal()
+    case.store.check_invariants()
+
+
+def test_what_is_mended_between_two_parts_reaches_the_server_that_catches_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    case = recovering()
+    lacking = min(case.possible, key=lambda key: in_two_stripes(key.encode(), 0, False))
+    position = in_two_stripes(lacking.encode(), 0, False)
+    case.store._shards.replicas["bravo"].server.drop(position, lacking)
+    charlie = case.store._shards.replicas["charlie"].server
+    kept = charlie.get(position, lacking)
+    charlie.drop(position, lacking)
+    parts = 0
+
+    def mend_in_the_second_part(step: str) -> None:
+        nonlocal parts
+        parts += step == "recovery.part"
+        if parts == 2 and step == "recovery.part":
+            entry = COARSE.record.Entry(position, lacking, kept)
+            charlie.apply(entry)  # as a disk that could not be read before
+            assert case.store.doctor(repair=True).repaired
+
+    monkeypatch.setattr(case, "at_step", mend_in_the_second_part)
+    monkeypatch.setattr(case.store._failover._catching_up, "_yield_point", mend_in_the_second_part)
+    while case.store.maintain():
+        pass
+    assert parts > 2
+    case.store.check_invariants()
+    assert case.store.doctor().healthy
+    for server_id in SERVERS:
+        assert case.store._shards.replicas[server_id].server.get(position, lacking) == kept

@@ -996,3 +996,26 @@ def test_a_server_that_could_not_be_brought_back_can_be_the_next_time(opened: Op
     assert store.recover_server("bravo")
     assert store.get("key 1", read_level="all") == "newer"
     store.check_invariants()
+
+
+def test_clearing_gives_up_every_server_though_one_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = KeyValueStore(16, data_dir=tmp_path, background=False)
+    for server_id in ("alpha", "bravo", "charlie"):
+        store.add_server(server_id)
+    destroy = RocksDBServer.destroy
+
+    def fail_once(server: RocksDBServer) -> None:
+        if server.server_id == "alpha":
+            raise StorageError("alpha", "it can't be removed", "try again")
+        destroy(server)
+
+    monkeypatch.setattr(RocksDBServer, "destroy", fail_once)
+    with pytest.raises(StorageError):
+        store.clear()
+    monkeypatch.undo()
+    store.clear()
+    assert store.add_server("bravo")
+    assert store.set("key", "value")
+    store.close()
