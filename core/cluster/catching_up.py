@@ -108,29 +108,40 @@ class CatchingUp:
         Whoever writes reaches it as well, though it is not current. So a part that was compared
         stays equal, but for what is noted in `late`.
         """
-        hints = compared = copied = 0
+        copied = 0
         try:
             for low, high in parts:
-                with self._shards.locks[stripe]:
-                    if not replica.comparing(stripe, late):
-                        break
-                    self._prepare_locked(replica, stripe)
-                    copied += self._compare_locked(replica, low, high)[1]
+                found = self._compare_part(replica, stripe, low, high, late)
+                if found is None:
+                    return CaughtUp(0, 0, copied)
+                copied += found
                 self._yield_point("recovery.part")
             with self._shards.locks[stripe]:
-                if replica.comparing(stripe, late):
-                    self._prepare_locked(replica, stripe)
-                    hints = self._deliver_locked(replica, list(late.values()))
-                    compared = len(self._own_segments(replica, stripe))
-                    self._caught_up_locked(replica, stripe)
+                if not replica.comparing(stripe, late):
+                    return CaughtUp(0, 0, copied)
+                self._prepare_locked(replica, stripe)
+                hints = self._deliver_locked(replica, list(late.values()))
+                compared = len(self._own_segments(replica, stripe))
+                self._caught_up_locked(replica, stripe)
+                return CaughtUp(hints, compared, copied)
         except ServerFailedError:
             if not copied:
                 raise
             # What was copied counts; the next time it fails at once, or goes on.
+            return CaughtUp(0, 0, copied)
         finally:
             with self._shards.locks[stripe]:
                 replica.end_comparing(stripe, late)
-        return CaughtUp(hints, compared, copied)
+
+    def _compare_part(
+        self, replica: Replica, stripe: int, low: int, high: int, late: dict[str, Entry]
+    ) -> int | None:
+        """Compare a part of a stripe; return how many records differed, None where it is over."""
+        with self._shards.locks[stripe]:
+            if not replica.comparing(stripe, late):
+                return None
+            self._prepare_locked(replica, stripe)
+            return self._compare_locked(replica, low, high)[1]
 
     def _prepare_locked(self, replica: Replica, stripe: int) -> None:
         """See to it that a server may get what it missed."""
