@@ -88,10 +88,9 @@ def _left(status: StatusLine, screen: ScreenState, look: Look) -> list[Part]:
         parts.append(part(rate(status.operations_per_second), BOLD, 2))
     if status.p99 is not None:
         parts.append(part(f"p99 {latency(status.p99)}", PLAIN, 3))
-    balance = f"peak/avg {ratio(status.peak_to_average)}"
+    parts.append(part(f"peak/avg {ratio(status.peak_to_average)}", PLAIN, 5))
     if status.placement is not None:
-        balance += f" {status.placement}"
-    parts.append(part(balance, PLAIN, 5))
+        parts.append(part(status.placement, PLAIN, 6))
     parts.append(part(f"epoch {compact(status.epoch)}", DIM, 6))
     return parts
 
