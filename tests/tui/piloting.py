@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from rich.text import Text
 from textual import events
+from textual.css.query import NoMatches
 from textual.keys import _character_to_key
 from textual.pilot import Pilot
 from textual.widget import Widget
@@ -80,9 +81,12 @@ class Driven:
         await settle(self.pilot)
 
     async def until(self, is_so: Callable[[], bool]) -> None:
-        """Let the app work until something is so."""
+        """Let the app work until something is so; what it looks at may not be on the screen yet."""
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not is_so():
+            while True:
+                with suppress(NoMatches):
+                    if is_so():
+                        return
                 await self.pilot.pause()
 
     def text(self, selector: str | None = None) -> str:
