@@ -117,7 +117,8 @@ class _Moved:
         for low, high in change.range.spans():
             for stripe in range(stripe_of(low), stripe_of(high) + 1):
                 part = max(low, stripe << STRIPE_SHIFT), min(high, last_position_of(stripe))
-                source, keys, size = self._measured(shards.current(old, stripe), part)
+                empty = shards.routing.holds_nothing(stripe)
+                source, keys, size = self._measured(shards.current(old, stripe), part, empty)
                 if source is None:
                     continue
                 self.primaries[old[0]] -= keys
@@ -127,10 +128,15 @@ class _Moved:
                     self._bytes[source, target] += size
 
     def _measured(
-        self, replicas: list[Replica], part: tuple[int, int]
+        self, replicas: list[Replica], part: tuple[int, int], empty: bool
     ) -> tuple[str | None, int, int]:
-        """Return how much lies in a part of a stripe, and which of `replicas` said so."""
+        """Return how much lies in a part of a stripe, and which of `replicas` said so.
+
+        Where it is known to be `empty`, nobody is asked.
+        """
         for replica in replicas:
+            if empty:
+                return replica.server_id, 0, 0
             try:
                 return replica.server_id, *replica.server.measure(*part)
             except ServerFailedError:

@@ -79,8 +79,7 @@ class RoutingTable:
         self._behind: list[dict[Owners, Route]] = [{} for _ in range(STRIPES)]
         self._tallies: list[dict[Owners, KeyTally]] = [{} for _ in range(STRIPES)]
         self.stripes: list[StripeRoutes] = [
-            StripeRoutes.of(stripe, [POSITIONS_PER_STRIPE - 1], [self._unowned], self._listed)
-            for stripe in range(STRIPES)
+            self._whole(stripe, self._unowned) for stripe in range(STRIPES)
         ]
 
     def at(self, position: i64) -> Route:
@@ -106,11 +105,17 @@ class RoutingTable:
 
         Called with the stripe locks of the span held.
         """
+        route: Route | None = None
         for stripe in range(stripe_of(low), stripe_of(high) + 1):
             first = max(low, stripe << STRIPE_SHIFT)
             last = min(high, last_position_of(stripe))
-            route = self._route(owners, stripe)
-            self.stripes[stripe] = self.stripes[stripe].with_range(first, last, route)
+            # Owners that are all current have the same route in every stripe.
+            if route is None or not (route.well and _all_current(route.replicas, stripe)):
+                route = self._route(owners, stripe)
+            if last - first == POSITIONS_PER_STRIPE - 1:
+                self.stripes[stripe] = self._whole(stripe, route)
+            else:
+                self.stripes[stripe] = self.stripes[stripe].with_range(first, last, route)
 
     def follow(
         self, view: RingView, replicas: int, low: int = 0, high: int = LAST_POSITION
@@ -203,18 +208,21 @@ class RoutingTable:
             routes.clear()
             tallies.clear()
         for stripe in range(STRIPES):
-            self.stripes[stripe] = StripeRoutes.of(
-                stripe, [POSITIONS_PER_STRIPE - 1], [route], self._listed
-            )
+            self.stripes[stripe] = self._whole(stripe, route)
         self._listed[:] = [self._unowned] * len(self._listed)
+
+    def _whole(self, stripe: int, route: Route) -> StripeRoutes:
+        """Return the table of a stripe that has one route."""
+        return StripeRoutes.of(stripe, [POSITIONS_PER_STRIPE - 1], [route], self._listed)
 
     def _route(self, owners: Owners, stripe: int) -> Route:
         """Return the route to `owners` in `stripe`. O(owners)."""
         if not owners:
             return self._unowned
         replicas = tuple([self._replica_of(server_id) for server_id in owners])
-        reader = next((replica for replica in replicas if replica.current(stripe)), None)
-        well = all(replica.current(stripe) for replica in replicas)
+        current = [replica for replica in replicas if replica.current(stripe)]
+        reader = current[0] if current else None
+        well = len(current) == len(replicas)
         durable = reader.durable if reader is not None else None
         enough = well and len(replicas) >= self._replicas
         route = Route(
@@ -250,6 +258,11 @@ class RoutingTable:
             route.number = len(self._listed)
             self._listed.append(route)
         return route
+
+
+def _all_current(replicas: tuple[Replica, ...], stripe: int) -> bool:
+    """Return whether all of `replicas` answer and hold all of `stripe`."""
+    return all(replica.current(stripe) for replica in replicas)
 
 
 def _copies(replicas: tuple[Replica, ...]) -> tuple[RecordTable, ...]:

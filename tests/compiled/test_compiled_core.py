@@ -44,6 +44,8 @@ TESTS = (
 NOT_HERE = tuple(
     f"--deselect=tests/{name}"
     for name in (
+        "core/cluster/test_migration.py"
+        "::test_a_key_that_comes_into_a_stripe_that_seemed_empty_moves_with_it",
         "core/test_bounded_work.py::test_what_a_server_held_is_given_up_when_no_lock_is_held",
         "core/servers/test_rocksdb_server.py"
         "::test_the_loss_of_power_after_the_first_write_leaves_no_mark_of_a_clean_close",

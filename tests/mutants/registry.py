@@ -132,7 +132,10 @@ MUTANTS = (
         "reads ask the primary even when it is behind",
         "old values are read",
         "cluster.routing:RoutingTable._route",
-        ("if replica.current(stripe)), None)", "if not replica.down), None)"),
+        (
+            "reader = current[0] if current else None",
+            "reader = next((each for each in replicas if not each.down), None)",
+        ),
     ),
     simulated(
         "a write is acknowledged below its level",

@@ -21,7 +21,9 @@ from core import (
     StoreCleared,
     StoreClosedError,
 )
-from core.ring.hashing import murmur3
+from core.cluster.shards import HeldLocks, Shards
+from core.ring.hashing import murmur3, position_of
+from core.stripes import STRIPES, stripe_of
 from tests.support import SERVERS, content_of, filled, store_with
 
 
@@ -64,6 +66,43 @@ def test_at_every_step_all_keys_are_there_and_everything_adds_up() -> None:
         assert sum(store.get_stats().values()) == len(content)
     assert content_of(store) == content
     store.check_invariants()
+
+
+def test_stripes_without_a_key_change_owners_many_at_a_time() -> None:
+    store = store_with(["alpha"], virtual_nodes_per_node=1)
+    content = filled(store, 3)
+    migration = store.commit(store.plan_add_server("bravo"), start=False)
+    steps = 1
+    while migration.step():
+        steps += 1
+    store.check_invariants()
+    assert content_of(store) == content
+    # Two spans at most, cut by three keys, of half of all stripes or so.
+    assert steps < STRIPES / 10
+
+
+def test_a_key_that_comes_into_a_stripe_that_seemed_empty_moves_with_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = store_with(["alpha"], virtual_nodes_per_node=1)
+    content: dict[str, str | bytes] = {}
+    stripes = Shards.stripes
+
+    def come_first(shards: Shards, first: int = 0, last: int = STRIPES - 1) -> HeldLocks:
+        if first < last < first + STRIPES // 2:
+            key = f"between {len(content)}"
+            while not first < stripe_of(position_of(key)) <= last:
+                key += "x"
+            store.set(key, "value")
+            content[key] = "value"
+        return stripes(shards, first, last)
+
+    migration = store.commit(store.plan_add_server("bravo"), start=False)
+    monkeypatch.setattr(Shards, "stripes", come_first)
+    while migration.step():
+        store.check_invariants()
+    assert content_of(store) == content
+    assert "bravo" in {store.get_server_for_key(key) for key in content}
 
 
 def moved_by_each_step(migration: Migration) -> list[int]:
