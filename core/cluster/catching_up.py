@@ -85,7 +85,8 @@ class CatchingUp:
                 late = replica.begin_comparing(stripe)
         if late is not None:
             caught_up = self._catch_up_in_parts(replica, stripe, parts, late)
-        self._shards.split_buckets_between(stripe << STRIPE_SHIFT, last_position_of(stripe))
+        if caught_up.hints or caught_up.copied:
+            self._shards.split_buckets_between(stripe << STRIPE_SHIFT, last_position_of(stripe))
         return caught_up
 
     def catch_up_locked(self, replica: Replica, stripe: int) -> CaughtUp:

@@ -114,6 +114,8 @@ class Recovery:
         self._over = threading.Event()
         self._began_at = clock.monotonic()
         self._total = len(replica.behind)
+        # Where it had missed something when that was last looked up, in order, the next one last.
+        self._to_do: list[int] = []
         self._hints = self._compared = self._copied = 0
         self._error: Exception | None = None
         log(RecoveryStarted(server_id=self.server_id, stripes=self._total))
@@ -154,12 +156,12 @@ class Recovery:
         with self._stepping:
             if self._over.is_set():
                 return False
-            behind = self._replica.behind
-            if not behind or self._replica.down:
+            stripe = None if self._replica.down else self._next_stripe()
+            if stripe is None:
                 self._end_locked(crashed=self._replica.down)
                 return False
             try:
-                done = self._catch_up_somewhere(behind)
+                done = self._catch_up_in(stripe)
             except ServerFailedError as error:
                 if self._error is None:
                     self._log(
@@ -177,15 +179,24 @@ class Recovery:
         """Wait until it is over, at most `timeout` seconds; return whether it is."""
         return self._over.wait(timeout)
 
-    def _catch_up_somewhere(self, behind: list[int]) -> CaughtUp:
-        """Catch up in the first stripe where it is possible now."""
-        failure: ServerFailedError | None = None
-        for stripe in behind:
-            try:
-                return self._catching_up.catch_up(self.server_id, stripe)
-            except ServerFailedError as error:
-                failure = failure or error
-        assert failure is not None
+    def _next_stripe(self) -> int | None:
+        """Return a stripe in which it has missed something; None if there is none."""
+        while self._to_do and self._replica.current(self._to_do[-1]):
+            self._to_do.pop()
+        if not self._to_do:
+            self._to_do = self._replica.behind[::-1]
+        return self._to_do[-1] if self._to_do else None
+
+    def _catch_up_in(self, stripe: int) -> CaughtUp:
+        """Catch up in `stripe`, or in the first one where it is possible now."""
+        try:
+            return self._catching_up.catch_up(self.server_id, stripe)
+        except ServerFailedError as error:
+            failure = error
+        for other in self._replica.behind:
+            if other != stripe:
+                with suppress(ServerFailedError):
+                    return self._catching_up.catch_up(self.server_id, other)
         raise failure
 
     def _end_locked(self, *, crashed: bool) -> None:
