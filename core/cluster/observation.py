@@ -135,13 +135,15 @@ def _copy_on(replica: Replica, position: int, key: str) -> ReplicaCopy:
 
 def _under_replicated_keys(shards: Shards) -> int:
     """Return how many keys have fewer current copies than they should."""
+    # Where all is well, which is nearly always, no server has to be asked about a stripe.
+    ailing = {name for name, replica in shards.replicas.items() if not replica.well}
     return sum(
         tally.keys
         for stripe, owners, tally in shards.routing.all_tallies()
         if tally.keys
         and (
             len(owners) < shards.replication_factor
-            or len(shards.current(owners, stripe)) < len(owners)
+            or (not ailing.isdisjoint(owners) and len(shards.current(owners, stripe)) < len(owners))
         )
     )
 

@@ -104,6 +104,11 @@ class Replica:
         """Whether it has missed something anywhere."""
         return bool(self._missed)
 
+    @property
+    def well(self) -> bool:
+        """Whether it answers and has missed nothing."""
+        return not self.down and not self._missed
+
     def current(self, stripe: int) -> bool:
         """Whether it answers and holds every record of `stripe` that is its own."""
         return not self.down and stripe not in self._missed
