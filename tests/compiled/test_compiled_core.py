@@ -31,7 +31,6 @@ TESTS = (
     "tests/core/test_transactions.py",
     "tests/core/test_replication.py",
     "tests/core/test_partial_failures.py",
-    "tests/core/test_durable_store.py",
     "tests/core/servers",
     "tests/core/ring/test_hash_ring.py",
     "tests/core/cluster/test_routing.py",
@@ -63,6 +62,25 @@ OBSERVERS = tuple(
     for name in (
         "test_all_that_was_acknowledged_is_seen_beside_the_holder",
         "test_no_key_is_missing_while_keys_move[add-going on-2]",
+    )
+)
+# What moves, catches up or is written whole on disk.
+DURABLE = tuple(
+    f"tests/core/test_durable_store.py::{name}"
+    for name in (
+        "test_everything_is_there_again",
+        "test_a_kill_loses_nothing",
+        "test_a_migration_goes_on_where_it_stopped",
+        "test_a_migration_can_be_cancelled_after_a_restart",
+        "test_a_move_that_may_or_may_not_be_written_down_loses_no_write",
+        "test_a_crashed_server_keeps_its_disk_and_needs_only_what_it_missed",
+        "test_a_full_disk_is_told_of_until_it_can_be_written_again",
+        "test_a_record_that_is_corrupt_everywhere_is_an_error_on_every_path_and_the_rest_is_read",
+        "test_a_record_that_is_corrupt_everywhere_is_not_lost_in_a_move",
+        "test_a_record_that_is_corrupt_is_not_taken_for_absent_when_a_server_returns",
+        "test_what_was_removed_stays_so_when_its_range_went_away_and_came_back",
+        "test_a_transaction_is_whole_though_a_server_crashes_in_the_middle",
+        "test_clearing_gives_up_every_server_though_one_fails",
     )
 )
 # A few sessions of each kind; all of them run against the sources.
@@ -193,6 +211,7 @@ def test_the_tests_of_the_sources_pass(compiled: Path) -> None:
         "-p",
         "no:cacheprovider",
         *TESTS,
+        *DURABLE,
         *NOT_HERE,
         *HISTORIES,
         *OBSERVERS,
