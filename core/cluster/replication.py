@@ -510,14 +510,23 @@ class Replication:
 
     def _mend_locked(self, entry: Entry, answers: dict[str, Record | None]) -> None:
         """Read repair: give the newest record to who answered with an older one, or none."""
+        differing = [
+            server_id
+            for server_id, record in answers.items()
+            if record is None or record.version < entry.record.version
+        ]
+        if not differing:
+            return
         stripe = stripe_of(entry.position)
-        for server_id, record in answers.items():
-            if record is None or record.version < entry.record.version:
-                try:
-                    self._secure(stripe)
-                except ServerFailedError:
-                    return  # it gets the record when it catches up
-                replica = self._shards.replicas[server_id]
-                if self._apply_locked(replica, entry) is None:
-                    self._miss_locked(replica, entry)
-                    self._shards.routing.refresh(stripe)
+        for replica in self._shards.routing.at(entry.position).replicas:
+            if replica.server_id not in answers and not replica.current(stripe):
+                replica.miss(stripe, entry)  # it may have been compared already
+        for server_id in differing:
+            try:
+                self._secure(stripe)
+            except ServerFailedError:
+                return  # it gets the record when it catches up
+            replica = self._shards.replicas[server_id]
+            if self._apply_locked(replica, entry) is None:
+                self._miss_locked(replica, entry)
+                self._shards.routing.refresh(stripe)
