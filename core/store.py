@@ -841,6 +841,7 @@ class KeyValueStore(Batches):
         `get_server_count`, `snapshot`, `events`) still does.
         """
         self._maintenance.stop()
+        self._failover.close()
         self._membership.close()
 
     def __len__(self) -> int:

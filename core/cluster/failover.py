@@ -163,6 +163,8 @@ class Recovery:
             try:
                 done = self._catch_up_in(stripe)
             except ServerFailedError as error:
+                if self._over.is_set():
+                    return False  # it was stopped meanwhile
                 if self._error is None:
                     self._log(
                         RecoveryPaused(server_id=self.server_id, error=visible(str(error), 200))
@@ -176,8 +178,15 @@ class Recovery:
             return True
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is over, at most `timeout` seconds; return whether it is."""
+        """Wait until it is over, at most `timeout` seconds; return whether it is.
+
+        It is over too when its server crashes again, or the store is closed.
+        """
         return self._over.wait(timeout)
+
+    def stop(self) -> None:
+        """Do no more, wherever it is: the server has crashed, or the store is being closed."""
+        self._over.set()
 
     def _next_stripe(self) -> int | None:
         """Return a stripe in which it has missed something; None if there is none."""
@@ -297,7 +306,9 @@ class Failover:
             if replica is None or replica.down:
                 return False
             replica.down = True
-            self._recoveries.pop(server_id, None)
+            interrupted = self._recoveries.pop(server_id, None)
+            if interrupted is not None:
+                interrupted.stop()
             lost = left = 0
             keeps = replica.durable is not None
             for stripe in range(STRIPES):
@@ -360,6 +371,11 @@ class Failover:
             for stripe in range(STRIPES):
                 with self._shards.locks[stripe]:
                     self._shards.routing.refresh(stripe)
+
+    def close(self) -> None:
+        """Stop every recovery under way."""
+        for recovery in self.recoveries:
+            recovery.stop()
 
     def tend(self) -> bool:
         """Begin to catch up for every server that fell behind; return whether there is one."""

@@ -1,5 +1,7 @@
 """A server that comes back catches up, and answers no read before."""
 
+import threading
+
 import pytest
 
 from core import (
@@ -129,6 +131,42 @@ def test_a_second_crash_during_the_recovery_loses_nothing() -> None:
         store.recover_server(server_id)
     assert content_of(store) == content
     store.check_invariants()
+
+
+@pytest.mark.parametrize("ends", ["crash", "close"])
+def test_whoever_waits_for_a_recovery_waits_no_longer_than_there_is_one(ends: str) -> None:
+    store = replicated()  # without a background: nobody goes on with it
+    filled(store, 50)
+    store.crash_server("alpha")
+    recovery = store.begin_recovery("alpha")
+    assert recovery is not None
+    assert recovery.step()
+    waited: list[bool] = []
+    waiting = threading.Thread(target=lambda: waited.append(recovery.wait(60)))
+    waiting.start()
+    if ends == "crash":
+        store.crash_server("alpha")
+    else:
+        store.close()
+    waiting.join()
+    assert waited == [True]
+    assert recovery.progress.state is RecoveryState.FINISHED
+
+
+def test_a_recovery_that_a_crash_ended_does_nothing_to_the_next_one() -> None:
+    store = replicated()
+    filled(store, 50)
+    store.crash_server("alpha")
+    first = store.begin_recovery("alpha")
+    store.crash_server("alpha")
+    second = store.begin_recovery("alpha")
+    assert first is not None
+    assert second is not None
+    assert first is not second
+    behind = second.progress.stripes_left
+    assert not first.step()
+    assert second.progress.stripes_left == behind
+    assert second.step()
 
 
 def test_a_recovery_whose_source_does_not_answer_waits_and_says_so() -> None:
