@@ -85,7 +85,7 @@ class CatchingUp:
                 late = replica.begin_comparing(stripe)
         if late is not None:
             caught_up = self._catch_up_in_parts(replica, stripe, parts, late)
-        if caught_up.hints or caught_up.copied:
+        if not self._shards.routing.holds_nothing(stripe):
             self._shards.split_buckets_between(stripe << STRIPE_SHIFT, last_position_of(stripe))
         return caught_up
 

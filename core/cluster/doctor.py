@@ -209,8 +209,7 @@ class _Doctor:
         Returns False if a server failed: what it has is left for the next time.
         """
         for owner in set(owners) - current:
-            # It may have been compared already with what is mended here.
-            self._shards.replicas[owner].miss(stripe_of(entry.position), entry)
+            self._shards.replicas[owner].others_mended(stripe_of(entry.position), entry)
         differing = [owner for owner in owners if owner in current]
         differing = [owner for owner in differing if found.get(owner) != entry.record]
         others = [server_id for server_id in {*found, *corrupt} if server_id not in owners]

@@ -156,9 +156,10 @@ class Recovery:
         with self._stepping:
             if self._over.is_set():
                 return False
-            stripe = None if self._replica.down else self._next_stripe()
+            down = self._replica.down
+            stripe = None if down else self._next_stripe()
             if stripe is None:
-                self._end_locked(crashed=self._replica.down)
+                self._end_locked(crashed=down or self._over.is_set())
                 return False
             try:
                 done = self._catch_up_in(stripe)
@@ -234,7 +235,7 @@ class Failover:
     """Takes servers out of service when they crash, and brings them back.
 
     Thread safety: any thread may call any method. `changed`, shared with the membership, guards
-    `_recoveries`, `_troubled` and who is down.
+    `_recoveries`, `_troubled`, `_closed` and who is down.
 
     Args:
         shards: the servers.
@@ -262,6 +263,7 @@ class Failover:
         self._wake = wake
         self._recoveries: dict[str, Recovery] = {}
         self._troubled: set[str] = set()
+        self._closed = False
 
     @property
     def recoveries(self) -> tuple[Recovery, ...]:
@@ -373,9 +375,11 @@ class Failover:
                     self._shards.routing.refresh(stripe)
 
     def close(self) -> None:
-        """Stop every recovery under way."""
-        for recovery in self.recoveries:
-            recovery.stop()
+        """Stop every recovery under way, and any that is begun from now on."""
+        with self._changed:
+            self._closed = True
+            for recovery in self.recoveries:
+                recovery.stop()
 
     def tend(self) -> bool:
         """Begin to catch up for every server that fell behind; return whether there is one."""
@@ -412,11 +416,14 @@ class Failover:
                 replica, self._catching_up, self._clock, self._log, self._forget_recovery
             )
             self._recoveries[replica.server_id] = recovery
+            if self._closed:
+                recovery.stop()
         return recovery
 
     def _forget_recovery(self, recovery: Recovery) -> None:
-        if self._recoveries.get(recovery.server_id) is recovery:
-            del self._recoveries[recovery.server_id]
+        with self._changed:
+            if self._recoveries.get(recovery.server_id) is recovery:
+                del self._recoveries[recovery.server_id]
         self._catching_up.forget_tombstones()  # those that were kept because it was away
 
     def _crash_locked(self, replica: Replica, stripe: int, *, keeps: bool) -> tuple[int, int]:

@@ -136,7 +136,8 @@ def _copy_on(replica: Replica, position: int, key: str) -> ReplicaCopy:
 def _under_replicated_keys(shards: Shards) -> int:
     """Return how many keys have fewer current copies than they should."""
     # Where all is well, which is nearly always, no server has to be asked about a stripe.
-    ailing = {name for name, replica in shards.replicas.items() if not replica.well}
+    replicas = list(shards.replicas.items())
+    ailing = {server_id for server_id, replica in replicas if not replica.well}
     return sum(
         tally.keys
         for stripe, owners, tally in shards.routing.all_tallies()

@@ -35,6 +35,7 @@ from core.ring.ring_view import RingView
 from core.servers.rocksdb_files import is_made
 from core.servers.rocksdb_server import RocksDBServer, SyncMode
 from core.servers.server import ServerFactory
+from core.stripes import stripe_of
 
 
 class Persistence(Protocol):
@@ -162,11 +163,16 @@ class OnDisk:
     def old_may_return(self, shards: Shards, stripe: int) -> bool:
         """Return whether a server is down, whose disk may get back what it owned before.
 
-        Or a transaction in the stripe is noted, which the next process would apply once more.
+        Or a transaction in the stripe is noted, which the next process would apply once more; or a
+        move has left something there, which the next process may take for newer.
         """
-        return self._commits.old_may_return(stripe) or any(
-            replica.down and replica.durable is not None
-            for replica in list(shards.replicas.values())
+        return (
+            self._commits.old_may_return(stripe)
+            or any(
+                replica.down and replica.durable is not None
+                for replica in list(shards.replicas.values())
+            )
+            or any(stripe_of(low) == stripe for _, low, _ in list(shards.leftovers))
         )
 
     def take_settled(self) -> list[int]:

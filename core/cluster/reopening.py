@@ -148,7 +148,9 @@ def _bring_along(journal: Journal, ring: HashRing, change: PendingChange, shards
         for server_id in sources - set(segment.owners):
             if server_id not in shards.replicas:
                 continue
-            entries = shards.replicas[server_id].server.scan(segment.low, segment.high)
+            source = shards.replicas[server_id].server
+            entries = source.scan(segment.low, segment.high)
+            entries += source.removals(segment.low, segment.high)
             for owner in segment.owners:
                 shards.replicas[owner].server.apply_many(entries)
 

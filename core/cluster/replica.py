@@ -147,6 +147,20 @@ class Replica:
                 return
         hints[entry.key] = entry
 
+    def others_mended(self, stripe: int, entry: Entry) -> None:
+        """Note a record that others were given because they differed: it may lack it as well.
+
+        It may have been compared already, or wait for hints, none of which is given up for it.
+        """
+        hints = self._missed.get(stripe, _NO_HINTS)
+        if hints is None:
+            self._miss_late(stripe, entry)
+        elif entry.key in hints:
+            if hints[entry.key].record.version < entry.record.version:
+                hints[entry.key] = entry
+        elif not self.full:
+            self.miss(stripe, entry, keep=True)
+
     def miss_all(self, stripe: int) -> None:
         """Note that it lacks nobody knows what in `stripe`."""
         self._drop_hints(stripe)

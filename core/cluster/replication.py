@@ -520,7 +520,7 @@ class Replication:
         stripe = stripe_of(entry.position)
         for replica in self._shards.routing.at(entry.position).replicas:
             if replica.server_id not in answers and not replica.current(stripe):
-                replica.miss(stripe, entry)  # it may have been compared already
+                replica.others_mended(stripe, entry)
         for server_id in differing:
             try:
                 self._secure(stripe)

@@ -153,6 +153,16 @@ def test_whoever_waits_for_a_recovery_waits_no_longer_than_there_is_one(ends: st
     assert recovery.progress.state is RecoveryState.FINISHED
 
 
+def test_a_recovery_that_begins_while_the_store_closes_is_over() -> None:
+    store = replicated()
+    filled(store, 50)
+    store.crash_server("alpha")
+    store._failover.close()
+    recovery = store._failover.begin_recovery("alpha")
+    assert recovery is not None
+    assert recovery.wait(0)
+
+
 def test_a_recovery_that_a_crash_ended_does_nothing_to_the_next_one() -> None:
     store = replicated()
     filled(store, 50)

@@ -474,3 +474,18 @@ def test_hints_are_counted_by_all_threads_alike() -> None:
     for stripe in replica.behind:
         replica.caught_up(stripe)
     assert replica.hints == 0
+
+
+def test_no_hint_is_given_up_or_made_older_for_what_was_mended_on_others() -> None:
+    replica = Replica(MemoryServer("alpha", position_of), hints_kept=2)
+    newer, older = Record("newer", 7, NEVER_EXPIRES), Record("older", 3, NEVER_EXPIRES)
+    replica.miss(0, Entry(1, "kept", newer))
+    replica.others_mended(0, Entry(1, "kept", older))
+    assert replica.hints_of(0) == [Entry(1, "kept", newer)]
+    replica.others_mended(0, Entry(2, "other", older))
+    replica.others_mended(0, Entry(2, "other", newer))
+    assert replica.hints_of(0) == [Entry(1, "kept", newer), Entry(2, "other", newer)]
+    replica.others_mended(0, Entry(3, "one too many", older))
+    assert replica.hints_of(0) == [Entry(1, "kept", newer), Entry(2, "other", newer)]
+    assert replica.complete(0)
+    replica.check_invariants()

@@ -30,6 +30,14 @@ def test_nothing_is_lost_revived_or_refused_by_servers_on_disk(place: Path, seed
         DurableSimulation(seed, place / f"{seed}", STEPS).run()
 
 
+@pytest.mark.parametrize("seed", [1_343, 1_467])
+def test_what_was_removed_stays_so_though_a_move_has_left_it_on_another_disk(
+    place: Path, seed: int
+) -> None:
+    """In these the server that a range had left did not discard it, and the process was killed."""
+    DurableSimulation(seed, place / f"{seed}", SOAK_STEPS).run()
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(0)
 @pytest.mark.parametrize(
