@@ -149,8 +149,8 @@ def _bring_along(journal: Journal, ring: HashRing, change: PendingChange, shards
             if server_id not in shards.replicas:
                 continue
             source = shards.replicas[server_id].server
-            entries = source.scan(segment.low, segment.high)
-            entries += source.removals(segment.low, segment.high)
+            removals = source.removals(segment.low, segment.high)
+            entries = [*source.scan(segment.low, segment.high), *removals]
             for owner in segment.owners:
                 shards.replicas[owner].server.apply_many(entries)
 

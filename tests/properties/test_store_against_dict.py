@@ -155,7 +155,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
 
 
 TestStoreAgainstDict = StoreAgainstDict.TestCase
-TestStoreAgainstDict.settings = settings(max_examples=40, stateful_step_count=30)
+TestStoreAgainstDict.settings = settings(max_examples=60, stateful_step_count=30)
 
 
 def test_positions_of_a_ring_alone_agree_with_those_of_a_store() -> None:
